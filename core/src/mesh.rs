@@ -1,0 +1,289 @@
+//! The mesh: one immutable value, replaced as a whole, sharing everything that did not change.
+//!
+//! Maps are persistent: a version costs the path to what changed. Values are behind `Arc`, and the store keeps the old
+//! `Arc` of every value that is equal, so comparing by pointer is enough to see what changed between two versions.
+
+mod config;
+mod touched;
+mod visible;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync as Map;
+
+use crate::model::{
+    ClusterId, Endpoint, Host, Namespace, NamespaceName, Network, NetworkId, Proxy, Service, ServiceKey, Workload, WorkloadKey,
+};
+use crate::registry::{ObjectKey, Origin, RegistryId};
+use crate::rules::RuleSpec;
+
+pub use config::{AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy, ProxyDefaults};
+pub use touched::Touched;
+
+/// The endpoints of one service, in a fixed order that does not depend on who reported them when.
+pub type Endpoints = Vec<Endpoint>;
+
+/// An object that had a part in a value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source {
+    /// The registry that it was read from.
+    pub registry: RegistryId,
+    /// Which object.
+    pub object: ObjectKey,
+}
+
+/// A rule in force: the last version that was accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Where it was read.
+    pub source: Source,
+    /// Its labels and creation time.
+    pub meta: crate::registry::Meta,
+    /// What it says.
+    pub spec: RuleSpec,
+}
+
+/// See the [module](self).
+#[derive(Debug, Clone, Default)]
+pub struct Mesh {
+    config: Arc<MeshConfig>,
+    services: Map<ServiceKey, Arc<Service>>,
+    /// Who declares a host, in the order of preference when nothing else decides.
+    hosts: Map<Host, Arc<[ServiceKey]>>,
+    endpoints: Map<ServiceKey, Arc<Endpoints>>,
+    /// The services that have an endpoint at an address.
+    instances: Map<IpAddr, Arc<BTreeSet<ServiceKey>>>,
+    workloads: Map<(ClusterId, WorkloadKey), Arc<Workload>>,
+    addresses: Map<(ClusterId, NetworkId, IpAddr), (ClusterId, WorkloadKey)>,
+    namespaces: Map<NamespaceName, Arc<Namespace>>,
+    networks: Map<NetworkId, Arc<Network>>,
+    rules: Map<ObjectKey, Arc<Rule>>,
+    sources: Map<ServiceKey, Arc<[Source]>>,
+    origins: Map<Source, Origin>,
+}
+
+impl Mesh {
+    /// The mesh-wide settings.
+    pub fn config(&self) -> &Arc<MeshConfig> {
+        &self.config
+    }
+
+    /// The service of this identity.
+    pub fn service(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.services.get(key)
+    }
+
+    /// All services, by namespace and host.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.services.size()
+    }
+
+    /// The services that have this host, in whatever namespace, the one to prefer first.
+    pub fn services_of_host(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
+        self.hosts.get(host).into_iter().flat_map(|keys| keys.iter()).filter_map(|key| self.services.get(key))
+    }
+
+    /// All host names that some service has.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.keys()
+    }
+
+    /// The endpoints of a service; `None` where it has none.
+    pub fn endpoints(&self, key: &ServiceKey) -> Option<&Arc<Endpoints>> {
+        self.endpoints.get(key)
+    }
+
+    /// The services that have an endpoint at `ip`.
+    pub fn services_at(&self, ip: IpAddr) -> impl Iterator<Item = &Arc<Service>> {
+        self.instances.get(&ip).into_iter().flat_map(|keys| keys.iter()).filter_map(|key| self.services.get(key))
+    }
+
+    /// The workload of this name.
+    pub fn workload(&self, cluster: &ClusterId, key: &WorkloadKey) -> Option<&Arc<Workload>> {
+        self.workloads.get(&(cluster.clone(), key.clone()))
+    }
+
+    /// All workloads, by cluster, namespace and name.
+    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.workloads.values()
+    }
+
+    /// The workload that has this address.
+    pub fn workload_at(&self, cluster: &ClusterId, network: &NetworkId, ip: IpAddr) -> Option<&Arc<Workload>> {
+        let id = self.addresses.get(&(cluster.clone(), network.clone(), ip))?;
+        self.workloads.get(id)
+    }
+
+    /// The workload behind a proxy.
+    pub fn workload_of(&self, proxy: &Proxy) -> Option<&Arc<Workload>> {
+        proxy.addresses.iter().find_map(|ip| self.workload_at(&proxy.cluster, &proxy.network, *ip))
+    }
+
+    /// The namespace of this name.
+    pub fn namespace(&self, name: &NamespaceName) -> Option<&Arc<Namespace>> {
+        self.namespaces.get(name)
+    }
+
+    /// The network of this name.
+    pub fn network(&self, id: &NetworkId) -> Option<&Arc<Network>> {
+        self.networks.get(id)
+    }
+
+    /// All networks.
+    pub fn networks(&self) -> impl Iterator<Item = &Arc<Network>> {
+        self.networks.values()
+    }
+
+    /// The rule of this identity, in its last good version.
+    pub fn rule(&self, key: &ObjectKey) -> Option<&Arc<Rule>> {
+        self.rules.get(key)
+    }
+
+    /// All rules in force, by kind, namespace and name.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules.values()
+    }
+
+    /// The objects that a service and its endpoints come from.
+    pub fn sources(&self, key: &ServiceKey) -> &[Source] {
+        self.sources.get(key).map_or(&[], |sources| sources)
+    }
+
+    /// Where an object stands.
+    pub fn origin(&self, source: &Source) -> Option<&Origin> {
+        self.origins.get(source)
+    }
+}
+
+/// Changes, one value at a time. Indices follow; nothing is compared here.
+impl Mesh {
+    /// Replaces the settings.
+    pub fn set_config(&mut self, config: Arc<MeshConfig>) {
+        self.config = config;
+    }
+
+    /// Adds, replaces or removes a service.
+    pub fn set_service(&mut self, key: &ServiceKey, service: Option<Arc<Service>>) {
+        match service {
+            Some(service) => self.services.insert_mut(key.clone(), service),
+            None => {
+                self.services.remove_mut(key);
+            }
+        }
+        self.index_host(key);
+    }
+
+    fn index_host(&mut self, key: &ServiceKey) {
+        let mut keys: Vec<_> = self.hosts.get(&key.host).map_or_else(Vec::new, |keys| keys.to_vec());
+        keys.retain(|other| other != key);
+        if self.services.contains_key(key) {
+            keys.push(key.clone());
+        }
+        keys.sort_by(|a, b| {
+            let (a, b) = (self.services.get(a), self.services.get(b));
+            a.map(|s| (s.source, s.age())).cmp(&b.map(|s| (s.source, s.age())))
+        });
+        if keys.is_empty() {
+            self.hosts.remove_mut(&key.host);
+        } else {
+            self.hosts.insert_mut(key.host.clone(), keys.into());
+        }
+    }
+
+    /// Replaces the endpoints of a service; `None` says that it has none.
+    pub fn set_endpoints(&mut self, key: &ServiceKey, endpoints: Option<Arc<Endpoints>>) {
+        let ips = |endpoints: Option<&Arc<Endpoints>>| -> BTreeSet<IpAddr> {
+            let all = endpoints.into_iter().flat_map(|all| all.iter());
+            all.flat_map(|endpoint| endpoint.addresses.iter().filter_map(|address| address.ip())).collect()
+        };
+        let before = ips(self.endpoints.get(key));
+        let after = ips(endpoints.as_ref());
+        for ip in before.difference(&after) {
+            self.index_instance(*ip, |keys| keys.remove(key));
+        }
+        for ip in after.difference(&before) {
+            self.index_instance(*ip, |keys| keys.insert(key.clone()));
+        }
+        match endpoints {
+            Some(endpoints) => self.endpoints.insert_mut(key.clone(), endpoints),
+            None => {
+                self.endpoints.remove_mut(key);
+            }
+        }
+    }
+
+    fn index_instance(&mut self, ip: IpAddr, change: impl FnOnce(&mut BTreeSet<ServiceKey>) -> bool) {
+        let mut keys = self.instances.get(&ip).map(|keys| BTreeSet::clone(keys)).unwrap_or_default();
+        change(&mut keys);
+        if keys.is_empty() {
+            self.instances.remove_mut(&ip);
+        } else {
+            self.instances.insert_mut(ip, Arc::new(keys));
+        }
+    }
+
+    /// Adds, replaces or removes a workload.
+    pub fn set_workload(&mut self, cluster: &ClusterId, key: &WorkloadKey, workload: Option<Arc<Workload>>) {
+        let id = (cluster.clone(), key.clone());
+        if let Some(old) = self.workloads.get(&id).cloned() {
+            for ip in old.ips() {
+                let address = (cluster.clone(), old.network.clone(), ip);
+                if self.addresses.get(&address) == Some(&id) {
+                    self.addresses.remove_mut(&address);
+                }
+            }
+        }
+        match workload {
+            Some(workload) => {
+                for ip in workload.ips() {
+                    self.addresses.insert_mut((cluster.clone(), workload.network.clone(), ip), id.clone());
+                }
+                self.workloads.insert_mut(id, workload);
+            }
+            None => {
+                self.workloads.remove_mut(&id);
+            }
+        }
+    }
+
+    /// Adds, replaces or removes a namespace.
+    pub fn set_namespace(&mut self, name: &NamespaceName, namespace: Option<Arc<Namespace>>) {
+        set(&mut self.namespaces, name, namespace);
+    }
+
+    /// Adds, replaces or removes a network.
+    pub fn set_network(&mut self, id: &NetworkId, network: Option<Arc<Network>>) {
+        set(&mut self.networks, id, network);
+    }
+
+    /// Adds, replaces or removes a rule.
+    pub fn set_rule(&mut self, key: &ObjectKey, rule: Option<Arc<Rule>>) {
+        set(&mut self.rules, key, rule);
+    }
+
+    /// Says which objects a service comes from.
+    pub fn set_sources(&mut self, key: &ServiceKey, sources: Option<Arc<[Source]>>) {
+        set(&mut self.sources, key, sources);
+    }
+
+    /// Says where an object stands.
+    pub fn set_origin(&mut self, source: &Source, origin: Option<Origin>) {
+        set(&mut self.origins, source, origin);
+    }
+}
+
+fn set<K: Ord + Clone, V>(map: &mut Map<K, V>, key: &K, value: Option<V>) {
+    match value {
+        Some(value) => map.insert_mut(key.clone(), value),
+        None => {
+            map.remove_mut(key);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Mesh config: settings that hold for the whole mesh, checked, with Istio's defaults.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::NamespaceName;
+
+/// What happens to outbound traffic that no service claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OutboundPolicy {
+    /// It passes.
+    #[default]
+    AllowAny,
+    /// It is blocked.
+    RegistryOnly,
+}
+
+/// Where inbound traffic on ports that no service claims goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InboundPolicy {
+    /// To the address that was dialled.
+    #[default]
+    Passthrough,
+    /// To the loopback address.
+    Localhost,
+}
+
+/// The mesh's default for `exportTo`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
+pub enum ExportTo {
+    /// `*`.
+    #[default]
+    All,
+    /// Namespaces by name, and `.` for the object's own.
+    Some {
+        /// Whether the object's own namespace is among them.
+        own: bool,
+        /// Namespaces by name.
+        namespaces: BTreeSet<NamespaceName>,
+    },
+}
+
+impl ExportTo {
+    /// Whether `namespace` sees what belongs to `owner`.
+    pub fn includes(&self, namespace: &NamespaceName, owner: &NamespaceName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { own, namespaces } => (*own && namespace == owner) || namespaces.contains(namespace),
+        }
+    }
+}
+
+/// How access log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AccessLogEncoding {
+    /// A line of text.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The access log of every proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct AccessLog {
+    /// The file, such as `/dev/stdout`.
+    pub file: Arc<str>,
+    /// How lines look.
+    pub encoding: AccessLogEncoding,
+    /// A format of the operator's own; `None` is Istio's default for the encoding.
+    pub format: Option<Arc<str>>,
+}
+
+/// What a proxy's bootstrap is made from unless it says otherwise (`defaultConfig`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct ProxyDefaults {
+    /// Where discovery is, `host:port`.
+    pub discovery_address: Arc<str>,
+    /// Envoy's admin port.
+    pub proxy_admin_port: u16,
+    /// The agent's status port.
+    pub status_port: u16,
+    /// Envoy's worker threads; `None`: as many as cores.
+    pub concurrency: Option<u32>,
+    /// How long Envoy drains a listener.
+    pub drain_duration: Duration,
+    /// How long the agent drains before it ends Envoy.
+    pub termination_drain_duration: Duration,
+}
+
+impl Default for ProxyDefaults {
+    fn default() -> Self {
+        Self {
+            discovery_address: "istiod.istio-system.svc:15012".into(),
+            proxy_admin_port: 15000,
+            status_port: 15020,
+            concurrency: None,
+            drain_duration: Duration::from_secs(45),
+            termination_drain_duration: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Mesh-wide settings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct MeshConfig {
+    /// The namespace whose rules hold for all.
+    pub root_namespace: NamespaceName,
+    /// The trust domain of identities.
+    pub trust_domain: Arc<str>,
+    /// Outbound traffic that no service claims.
+    pub outbound: OutboundPolicy,
+    /// Inbound traffic that no service claims.
+    pub inbound: InboundPolicy,
+    /// Who sees a service that does not say.
+    pub default_service_export_to: ExportTo,
+    /// Who sees a `VirtualService` that does not say.
+    pub default_virtual_service_export_to: ExportTo,
+    /// Who sees a `DestinationRule` that does not say.
+    pub default_destination_rule_export_to: ExportTo,
+    /// The time-out of a TCP connection to an endpoint.
+    pub connect_timeout: Duration,
+    /// How often a DNS cluster resolves where records do not say.
+    pub dns_refresh_rate: Duration,
+    /// How long a proxy waits for the first bytes when it has to find out the protocol; zero waits for ever.
+    pub protocol_detection_timeout: Duration,
+    /// The access log; `None` writes none.
+    pub access_log: Option<AccessLog>,
+    /// The port of an HTTP proxy listener on every sidecar, if there is to be one.
+    pub proxy_http_port: Option<u16>,
+    /// What bootstraps are made from.
+    pub default_config: ProxyDefaults,
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        Self {
+            root_namespace: "istio-system".into(),
+            trust_domain: "cluster.local".into(),
+            outbound: OutboundPolicy::default(),
+            inbound: InboundPolicy::default(),
+            default_service_export_to: ExportTo::default(),
+            default_virtual_service_export_to: ExportTo::default(),
+            default_destination_rule_export_to: ExportTo::default(),
+            connect_timeout: Duration::from_secs(10),
+            dns_refresh_rate: Duration::from_secs(60),
+            protocol_detection_timeout: Duration::ZERO,
+            access_log: None,
+            proxy_http_port: None,
+            default_config: ProxyDefaults::default(),
+        }
+    }
+}

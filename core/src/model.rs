@@ -1,0 +1,27 @@
+//! What a mesh consists of, as values that are valid by construction.
+
+mod address;
+mod endpoint;
+mod host;
+mod labels;
+mod locality;
+mod name;
+mod namespace;
+mod network;
+mod port;
+mod proxy;
+mod service;
+mod workload;
+
+pub use address::{Address, Cidr, InvalidAddress};
+pub use endpoint::{Endpoint, EndpointPort, Health, TlsMode};
+pub use host::{Host, InvalidHost};
+pub use labels::Labels;
+pub use locality::Locality;
+pub use name::{ClusterId, NamespaceName, NetworkId};
+pub use namespace::Namespace;
+pub use network::{Network, NetworkGateway};
+pub use port::{Protocol, ServicePort};
+pub use proxy::{Interception, InvalidNodeId, NodeId, Proxy, ProxyKind};
+pub use service::{Location, Resolution, Service, ServiceKey, ServiceSource, Visibility};
+pub use workload::{Workload, WorkloadKey};

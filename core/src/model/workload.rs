@@ -1,0 +1,54 @@
+//! What runs behind a proxy or an endpoint.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Address, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, TlsMode};
+
+/// A workload's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkloadKey {
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// Its name, unique in the namespace and cluster.
+    pub name: Arc<str>,
+}
+
+/// A pod, a machine, a process: something with addresses and labels.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Workload {
+    /// Its name.
+    pub key: WorkloadKey,
+    /// The cluster that it was read from.
+    pub cluster: ClusterId,
+    /// The network of its addresses.
+    pub network: NetworkId,
+    /// Where it is reached; none while it has no address or is reached through its network's gateway.
+    pub addresses: Vec<Address>,
+    /// What selectors look at.
+    pub labels: Labels,
+    /// Where it runs.
+    pub locality: Locality,
+    /// The SPIFFE identity.
+    pub identity: Option<Arc<str>>,
+    /// Numbers by port name, where they differ from the service's target ports.
+    pub ports: BTreeMap<Arc<str>, u16>,
+    /// Share of the load; 0 is taken as 1.
+    pub weight: u32,
+    /// Whether it may be given requests.
+    pub health: Health,
+    /// Whether its proxy takes mutual TLS.
+    pub tls_mode: TlsMode,
+    /// The machine it runs on.
+    pub node: Option<Arc<str>>,
+}
+
+impl Workload {
+    /// Its IP addresses.
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter_map(Address::ip)
+    }
+}

@@ -1,0 +1,244 @@
+//! Objects as adapters write them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::{Endpoint, Labels, Namespace, NamespaceName, Network, Service, ServiceKey, Workload};
+use crate::rules::RuleSpec;
+
+/// A registry's identity: what kind of platform, and which one of that kind. Written `Kubernetes/east`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RegistryId {
+    /// The platform, such as `Kubernetes`, `Consul` or `Static`.
+    pub provider: Arc<str>,
+    /// Which one: a cluster, a datacenter, or a name of the operator's choice.
+    pub cluster: Arc<str>,
+}
+
+impl RegistryId {
+    /// An identity of these two parts.
+    pub fn new(provider: &str, cluster: &str) -> Self {
+        Self { provider: provider.into(), cluster: cluster.into() }
+    }
+}
+
+impl fmt::Display for RegistryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.cluster)
+    }
+}
+
+/// The adapter's unit of replacement: `pods`, `health/web`, a file's path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SetId(Arc<str>);
+
+impl SetId {
+    /// A set of this name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A kind of object, such as `ServiceEntry` or `Pod`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Kind(Arc<str>);
+
+impl Kind {
+    /// The kind of this name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An object's identity within the mesh. Written `Kind namespace/name`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ObjectKey {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it belongs; empty for what belongs to no namespace.
+    pub namespace: NamespaceName,
+    /// What it is called.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.as_str().is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// What every object has beside its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Meta {
+    /// Its identity.
+    pub key: ObjectKey,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its annotations.
+    pub annotations: Labels,
+    /// The platform's count of changes to it, 0 where there is none.
+    pub generation: i64,
+    /// `metadata.creationTimestamp` as written; absent counts as oldest. Never the time it was read.
+    pub created: Option<Timestamp>,
+}
+
+impl Meta {
+    /// Meta of an object without labels, annotations and times.
+    pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
+        Self {
+            key: ObjectKey { kind: Kind::new(kind), namespace: namespace.into(), name: name.into() },
+            labels: Labels::default(),
+            annotations: Labels::default(),
+            generation: 0,
+            created: None,
+        }
+    }
+}
+
+/// Where an object stands, for people: a file and line, a key, a resource version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Origin(Arc<str>);
+
+impl Origin {
+    /// A place as people write it, such as `mesh/reviews.yaml:12`.
+    pub fn new(place: impl Into<Arc<str>>) -> Self {
+        Self(place.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One object of a platform.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// Its identity and labels.
+    pub meta: Meta,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What it says.
+    pub value: Value,
+}
+
+/// What an object says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A namespace with its labels.
+    Namespace(Namespace),
+    /// A service of the platform's own.
+    Service(Service),
+    /// Some of a service's endpoints.
+    Endpoints(EndpointPart),
+    /// Something that runs.
+    Workload(Workload),
+    /// A network and its entrances.
+    Network(Network),
+    /// A rule, as written.
+    Rule(RuleSpec),
+}
+
+/// Some of a service's endpoints: a slice. The store joins the parts of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointPart {
+    /// Whose endpoints these are.
+    pub service: ServiceKey,
+    /// Which part, unique within the registry and service.
+    pub part: Arc<str>,
+    /// The endpoints, in any order.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// How bad a [`Problem`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The object is not used.
+    Error,
+    /// The object is used; its author should look at it.
+    Warning,
+}
+
+/// Something wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The field, such as `spec.ports[0].number`; empty for the object as a whole.
+    pub path: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do about it; empty where that is obvious.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem for which the object is not used.
+    pub fn error(path: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, path: path.into(), what: what.into(), hint: String::new() }
+    }
+
+    /// A problem in spite of which the object is used.
+    pub fn warning(path: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(path, what) }
+    }
+
+    /// The same problem with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.what)?;
+        if !self.hint.is_empty() {
+            write!(f, " ({})", self.hint)?;
+        }
+        Ok(())
+    }
+}

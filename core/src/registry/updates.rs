@@ -1,0 +1,157 @@
+//! The adapter's end of the store: one shard, written in transactions.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::{Object, ObjectKey, Origin, Problem, RegistryId, SetId};
+
+/// The store has gone; there is nobody left to write to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the store is closed")]
+pub struct Closed;
+
+/// Whether readiness waits for a registry's first full sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing is served before they are there.
+    Required,
+    /// Served without them after this time.
+    Optional(Duration),
+}
+
+/// A handle to one shard of the store. Clones write to the same shard.
+#[derive(Debug, Clone)]
+pub struct Updates {
+    id: RegistryId,
+    store: mpsc::Sender<Command>,
+}
+
+impl Updates {
+    pub(crate) fn new(id: RegistryId, store: mpsc::Sender<Command>) -> Self {
+        Self { id, store }
+    }
+
+    /// Whose shard this is.
+    pub fn id(&self) -> &RegistryId {
+        &self.id
+    }
+
+    /// Begins a transaction. Nothing happens before [`Tx::commit`].
+    pub fn begin(&self) -> Tx {
+        Tx { updates: self.clone(), transaction: Transaction::default() }
+    }
+
+    /// States that every set of this run has been replaced once. Sets that an earlier run left and this one has not
+    /// replaced are removed.
+    ///
+    /// # Errors
+    /// The store is gone: stop.
+    pub async fn synced(&self) -> Result<(), Closed> {
+        self.send(Command::Synced(self.id.clone())).await
+    }
+
+    /// States that `set`, or the whole registry, cannot be read and why. It stays as it was; the next commit that touches it
+    /// clears the failure. Never waits; under pressure a repeated failure may be dropped.
+    pub fn failing(&self, set: Option<&SetId>, why: &dyn std::error::Error) {
+        let mut text = why.to_string();
+        let mut source = why.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        // A full queue means that the store is busy; the adapter will fail again and say so again.
+        let _ = self.store.try_send(Command::Failing(self.id.clone(), set.cloned(), text));
+    }
+
+    /// Opens a further shard, for a cluster that was added while running. Opening one that exists returns it.
+    pub async fn open(&self, id: RegistryId, need: Need) -> Result<Updates, Closed> {
+        self.send(Command::Open(id.clone(), need)).await?;
+        Ok(Updates { id, store: self.store.clone() })
+    }
+
+    /// Removes this shard with all it holds. Dropping the handle keeps it.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn close(self) -> Result<(), Closed> {
+        self.send(Command::Close(self.id.clone())).await
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Closed> {
+        self.store.send(command).await.map_err(|_| Closed)
+    }
+}
+
+/// A transaction on one shard. Dropped without [`commit`](Tx::commit), nothing happened.
+#[derive(Debug)]
+#[must_use = "a transaction that is dropped does nothing"]
+pub struct Tx {
+    updates: Updates,
+    transaction: Transaction,
+}
+
+impl Tx {
+    /// States `set` as a whole: what is not in `all`, and not [rejected](Tx::reject) in this transaction, is gone.
+    pub fn replace(&mut self, set: SetId, all: Vec<Object>) {
+        self.transaction.ops.push(Op::Replace(set, all));
+    }
+
+    /// Adds `object` to `set`, or changes it there.
+    pub fn put(&mut self, set: &SetId, object: Object) {
+        self.transaction.ops.push(Op::Put(set.clone(), Box::new(object)));
+    }
+
+    /// Removes the object from `set`.
+    pub fn delete(&mut self, set: &SetId, key: &ObjectKey) {
+        self.transaction.ops.push(Op::Delete(set.clone(), key.clone()));
+    }
+
+    /// States that an object of `set` is there and cannot be read. Its last good version stays. Without `key` it is not
+    /// known which object it is; then everything of the set that this transaction does not name stays.
+    pub fn reject(&mut self, set: &SetId, key: Option<ObjectKey>, at: Origin, why: Vec<Problem>) {
+        self.transaction.ops.push(Op::Reject(set.clone(), key, at, why));
+    }
+
+    /// States that what this transaction removes may be a fault of the platform: it is held until a second full read agrees.
+    pub fn doubtful(&mut self, why: String) {
+        self.transaction.doubtful = Some(why);
+    }
+
+    /// Applies the transaction as a whole, after all earlier ones of this shard. Returns when the store has taken it; waits
+    /// while the store is busy.
+    ///
+    /// # Errors
+    /// The store is gone: stop.
+    pub async fn commit(self) -> Result<(), Closed> {
+        let Self { updates, transaction } = self;
+        updates.send(Command::Commit(updates.id.clone(), transaction)).await
+    }
+}
+
+/// What the store is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Open(RegistryId, Need),
+    Close(RegistryId),
+    Synced(RegistryId),
+    Failing(RegistryId, Option<SetId>, String),
+    Commit(RegistryId, Transaction),
+}
+
+/// A transaction's operations, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) doubtful: Option<String>,
+}
+
+/// One operation on a set.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Replace(SetId, Vec<Object>),
+    Put(SetId, Box<Object>),
+    Delete(SetId, ObjectKey),
+    Reject(SetId, Option<ObjectKey>, Origin, Vec<Problem>),
+}

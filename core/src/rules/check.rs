@@ -1,0 +1,1 @@
+//! Checks of rules: every problem of an object at once, one file per kind.

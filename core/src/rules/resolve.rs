@@ -1,0 +1,1 @@
+//! From checked rules to services, endpoints and workloads.

@@ -1,0 +1,5 @@
+//! `WorkloadEntry`.
+
+/// Placeholder until its fields are written.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WorkloadEntry {}
