@@ -14,12 +14,16 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync as Map;
 
 use crate::model::{
-    ClusterId, Endpoint, Host, Namespace, NamespaceName, Network, NetworkId, Proxy, Service, ServiceKey, Workload, WorkloadKey,
+    ClusterId, Endpoint, Host, Namespace, NamespaceName, Network, NetworkId, Proxy, Service,
+    ServiceKey, Workload, WorkloadKey,
 };
 use crate::registry::{ObjectKey, Origin, RegistryId};
 use crate::rules::RuleSpec;
 
-pub use config::{AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy, ProxyDefaults};
+pub use config::{
+    AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
+    ProxyDefaults,
+};
 pub use touched::Touched;
 
 /// The endpoints of one service, in a fixed order that does not depend on who reported them when.
@@ -87,7 +91,11 @@ impl Mesh {
 
     /// The services that have this host, in whatever namespace, the one to prefer first.
     pub fn services_of_host(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
-        self.hosts.get(host).into_iter().flat_map(|keys| keys.iter()).filter_map(|key| self.services.get(key))
+        self.hosts
+            .get(host)
+            .into_iter()
+            .flat_map(|keys| keys.iter())
+            .filter_map(|key| self.services.get(key))
     }
 
     /// All host names that some service has.
@@ -102,7 +110,11 @@ impl Mesh {
 
     /// The services that have an endpoint at `ip`.
     pub fn services_at(&self, ip: IpAddr) -> impl Iterator<Item = &Arc<Service>> {
-        self.instances.get(&ip).into_iter().flat_map(|keys| keys.iter()).filter_map(|key| self.services.get(key))
+        self.instances
+            .get(&ip)
+            .into_iter()
+            .flat_map(|keys| keys.iter())
+            .filter_map(|key| self.services.get(key))
     }
 
     /// The workload of this name.
@@ -116,14 +128,24 @@ impl Mesh {
     }
 
     /// The workload that has this address.
-    pub fn workload_at(&self, cluster: &ClusterId, network: &NetworkId, ip: IpAddr) -> Option<&Arc<Workload>> {
-        let id = self.addresses.get(&(cluster.clone(), network.clone(), ip))?;
+    pub fn workload_at(
+        &self,
+        cluster: &ClusterId,
+        network: &NetworkId,
+        ip: IpAddr,
+    ) -> Option<&Arc<Workload>> {
+        let id = self
+            .addresses
+            .get(&(cluster.clone(), network.clone(), ip))?;
         self.workloads.get(id)
     }
 
     /// The workload behind a proxy.
     pub fn workload_of(&self, proxy: &Proxy) -> Option<&Arc<Workload>> {
-        proxy.addresses.iter().find_map(|ip| self.workload_at(&proxy.cluster, &proxy.network, *ip))
+        proxy
+            .addresses
+            .iter()
+            .find_map(|ip| self.workload_at(&proxy.cluster, &proxy.network, *ip))
     }
 
     /// The namespace of this name.
@@ -181,14 +203,18 @@ impl Mesh {
     }
 
     fn index_host(&mut self, key: &ServiceKey) {
-        let mut keys: Vec<_> = self.hosts.get(&key.host).map_or_else(Vec::new, |keys| keys.to_vec());
+        let mut keys: Vec<_> = self
+            .hosts
+            .get(&key.host)
+            .map_or_else(Vec::new, |keys| keys.to_vec());
         keys.retain(|other| other != key);
         if self.services.contains_key(key) {
             keys.push(key.clone());
         }
         keys.sort_by(|a, b| {
             let (a, b) = (self.services.get(a), self.services.get(b));
-            a.map(|s| (s.source, s.age())).cmp(&b.map(|s| (s.source, s.age())))
+            a.map(|s| (s.source, s.age()))
+                .cmp(&b.map(|s| (s.source, s.age())))
         });
         if keys.is_empty() {
             self.hosts.remove_mut(&key.host);
@@ -201,7 +227,8 @@ impl Mesh {
     pub fn set_endpoints(&mut self, key: &ServiceKey, endpoints: Option<Arc<Endpoints>>) {
         let ips = |endpoints: Option<&Arc<Endpoints>>| -> BTreeSet<IpAddr> {
             let all = endpoints.into_iter().flat_map(|all| all.iter());
-            all.flat_map(|endpoint| endpoint.addresses.iter().filter_map(|address| address.ip())).collect()
+            all.flat_map(|endpoint| endpoint.addresses.iter().filter_map(|address| address.ip()))
+                .collect()
         };
         let before = ips(self.endpoints.get(key));
         let after = ips(endpoints.as_ref());
@@ -219,8 +246,16 @@ impl Mesh {
         }
     }
 
-    fn index_instance(&mut self, ip: IpAddr, change: impl FnOnce(&mut BTreeSet<ServiceKey>) -> bool) {
-        let mut keys = self.instances.get(&ip).map(|keys| BTreeSet::clone(keys)).unwrap_or_default();
+    fn index_instance(
+        &mut self,
+        ip: IpAddr,
+        change: impl FnOnce(&mut BTreeSet<ServiceKey>) -> bool,
+    ) {
+        let mut keys = self
+            .instances
+            .get(&ip)
+            .map(|keys| BTreeSet::clone(keys))
+            .unwrap_or_default();
         change(&mut keys);
         if keys.is_empty() {
             self.instances.remove_mut(&ip);
@@ -230,7 +265,12 @@ impl Mesh {
     }
 
     /// Adds, replaces or removes a workload.
-    pub fn set_workload(&mut self, cluster: &ClusterId, key: &WorkloadKey, workload: Option<Arc<Workload>>) {
+    pub fn set_workload(
+        &mut self,
+        cluster: &ClusterId,
+        key: &WorkloadKey,
+        workload: Option<Arc<Workload>>,
+    ) {
         let id = (cluster.clone(), key.clone());
         if let Some(old) = self.workloads.get(&id).cloned() {
             for ip in old.ips() {
@@ -243,7 +283,8 @@ impl Mesh {
         match workload {
             Some(workload) => {
                 for ip in workload.ips() {
-                    self.addresses.insert_mut((cluster.clone(), workload.network.clone(), ip), id.clone());
+                    self.addresses
+                        .insert_mut((cluster.clone(), workload.network.clone(), ip), id.clone());
                 }
                 self.workloads.insert_mut(id, workload);
             }

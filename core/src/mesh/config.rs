@@ -50,7 +50,9 @@ impl ExportTo {
     pub fn includes(&self, namespace: &NamespaceName, owner: &NamespaceName) -> bool {
         match self {
             Self::All => true,
-            Self::Some { own, namespaces } => (*own && namespace == owner) || namespaces.contains(namespace),
+            Self::Some { own, namespaces } => {
+                (*own && namespace == owner) || namespaces.contains(namespace)
+            }
         }
     }
 }

@@ -33,7 +33,11 @@ impl Touched {
 
     /// Whether nothing but endpoints changed.
     pub fn only_endpoints(&self) -> bool {
-        Self { endpoints: BTreeSet::new(), ..self.clone() }.is_empty()
+        Self {
+            endpoints: BTreeSet::new(),
+            ..self.clone()
+        }
+        .is_empty()
     }
 
     /// Adds what `other` names.

@@ -24,7 +24,9 @@ pub enum Address {
 
 /// Why a text is no [`Address`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is neither an IP address, nor a host name, nor unix:// followed by an absolute path")]
+#[error(
+    "{0:?} is neither an IP address, nor a host name, nor unix:// followed by an absolute path"
+)]
 pub struct InvalidAddress(String);
 
 impl Address {
@@ -43,7 +45,11 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
         let invalid = || InvalidAddress(text.to_owned());
         if let Some(path) = text.strip_prefix("unix://") {
-            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(invalid()) };
+            return if path.starts_with('/') {
+                Ok(Self::Unix(path.into()))
+            } else {
+                Err(invalid())
+            };
         }
         if let Ok(ip) = text.parse() {
             return Ok(Self::Ip(ip));
@@ -105,12 +111,18 @@ impl FromStr for Cidr {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(ip.into());
         }
-        text.parse::<IpNet>().map(|net| Self(net.trunc())).map_err(|_| InvalidAddress(text.to_owned()))
+        text.parse::<IpNet>()
+            .map(|net| Self(net.trunc()))
+            .map_err(|_| InvalidAddress(text.to_owned()))
     }
 }
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_single() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
+        if self.is_single() {
+            self.0.addr().fmt(f)
+        } else {
+            self.0.fmt(f)
+        }
     }
 }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Address, ClusterId, Labels, Locality, NetworkId, WorkloadKey};
 
 /// Whether an endpoint may be given requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Health {
     /// Takes requests.
     #[default]
@@ -21,7 +23,9 @@ pub enum Health {
 }
 
 /// Whether the proxy beside an endpoint takes mutual TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum TlsMode {
     /// Plain text only.
     #[default]

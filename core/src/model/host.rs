@@ -26,7 +26,10 @@ impl Host {
         let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         match problem(&lower) {
             None => Ok(Self(lower.into())),
-            Some(reason) => Err(InvalidHost { text: text.to_owned(), reason }),
+            Some(reason) => Err(InvalidHost {
+                text: text.to_owned(),
+                reason,
+            }),
         }
     }
 
@@ -44,7 +47,11 @@ impl Host {
     pub fn covers(&self, other: &Host) -> bool {
         match self.0.strip_prefix('*') {
             None => self == other,
-            Some(suffix) => other.0.strip_prefix('*').unwrap_or(&other.0).ends_with(suffix),
+            Some(suffix) => other
+                .0
+                .strip_prefix('*')
+                .unwrap_or(&other.0)
+                .ends_with(suffix),
         }
     }
 }
@@ -122,7 +129,20 @@ mod tests {
 
     #[test]
     fn refuses_what_dns_refuses() {
-        for text in ["", ".", "a..b", "-a", "a-", "a.*.b", "*a", "a b", "ü", "*.", &"a".repeat(64), &"a.".repeat(200)] {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "-a",
+            "a-",
+            "a.*.b",
+            "*a",
+            "a b",
+            "ü",
+            "*.",
+            &"a".repeat(64),
+            &"a.".repeat(200),
+        ] {
             assert!(Host::new(text).is_err(), "{text:?}");
         }
     }

@@ -23,12 +23,16 @@ impl Labels {
 
     /// All pairs in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Whether every pair of `selector` is among these. An empty selector selects everything.
     pub fn selected_by(&self, selector: &Labels) -> bool {
-        selector.iter().all(|(key, value)| self.get(key) == Some(value))
+        selector
+            .iter()
+            .all(|(key, value)| self.get(key) == Some(value))
     }
 
     /// These labels, with those of `under` where a key is missing here.
@@ -40,7 +44,11 @@ impl Labels {
             return under.clone();
         }
         let mut joined = BTreeMap::clone(&under.0);
-        joined.extend(self.0.iter().map(|(key, value)| (key.clone(), value.clone())));
+        joined.extend(
+            self.0
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         Labels(Arc::new(joined))
     }
 }
@@ -53,6 +61,11 @@ impl From<BTreeMap<String, String>> for Labels {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(Arc::new(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
+        Self(Arc::new(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        ))
     }
 }

@@ -21,7 +21,11 @@ impl Locality {
     pub fn parse(text: &str) -> Self {
         let mut parts = text.splitn(3, '/').map(Arc::from);
         let mut next = || parts.next().unwrap_or_default();
-        Self { region: next(), zone: next(), sub_zone: next() }
+        Self {
+            region: next(),
+            zone: next(),
+            sub_zone: next(),
+        }
     }
 
     /// Whether nothing is known.

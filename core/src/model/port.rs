@@ -55,7 +55,10 @@ impl Protocol {
             ("redis", Protocol::Redis),
             ("mysql", Protocol::Mysql),
         ];
-        NAMES.iter().find(|(text, _)| text.eq_ignore_ascii_case(name)).map(|(_, protocol)| *protocol)
+        NAMES
+            .iter()
+            .find(|(text, _)| text.eq_ignore_ascii_case(name))
+            .map(|(_, protocol)| *protocol)
     }
 
     /// Istio's order of selection: `appProtocol`, then the port's name up to the first `-`, then well-known TCP ports,
@@ -67,11 +70,13 @@ impl Protocol {
             "kubernetes.io/wss" => Some(Self::Https),
             _ => Self::parse(text),
         });
-        declared.or_else(|| Self::of_port_name(port_name)).unwrap_or(if WELL_KNOWN_TCP.contains(&port) {
-            Self::Tcp
-        } else {
-            Self::Auto
-        })
+        declared
+            .or_else(|| Self::of_port_name(port_name))
+            .unwrap_or(if WELL_KNOWN_TCP.contains(&port) {
+                Self::Tcp
+            } else {
+                Self::Auto
+            })
     }
 
     fn of_port_name(name: &str) -> Option<Self> {
@@ -84,7 +89,10 @@ impl Protocol {
 
     /// Whether requests are routed one by one.
     pub fn is_http(self) -> bool {
-        matches!(self, Self::Http | Self::Http2 | Self::Grpc | Self::GrpcWeb | Self::HttpProxy)
+        matches!(
+            self,
+            Self::Http | Self::Http2 | Self::Grpc | Self::GrpcWeb | Self::HttpProxy
+        )
     }
 
     /// Whether requests are HTTP/2 without having been upgraded.
@@ -94,7 +102,10 @@ impl Protocol {
 
     /// Whether connections are forwarded without looking at requests.
     pub fn is_tcp(self) -> bool {
-        matches!(self, Self::Tcp | Self::Tls | Self::Https | Self::Mongo | Self::Redis | Self::Mysql)
+        matches!(
+            self,
+            Self::Tcp | Self::Tls | Self::Https | Self::Mongo | Self::Redis | Self::Mysql
+        )
     }
 
     /// Whether the first bytes are TLS, with a server name to route by.
@@ -135,7 +146,11 @@ mod tests {
     #[test]
     fn selection_follows_istio() {
         let check = |app, name, port, expected| {
-            assert_eq!(Protocol::select(app, name, port), expected, "{app:?} {name} {port}");
+            assert_eq!(
+                Protocol::select(app, name, port),
+                expected,
+                "{app:?} {name} {port}"
+            );
         };
         check(None, "http", 80, Protocol::Http);
         check(None, "HTTP-web", 80, Protocol::Http);

@@ -46,7 +46,10 @@ impl FromStr for NodeId {
     type Err = InvalidNodeId;
 
     fn from_str(text: &str) -> Result<Self, InvalidNodeId> {
-        let invalid = |reason| InvalidNodeId { text: text.chars().take(256).collect(), reason };
+        let invalid = |reason| InvalidNodeId {
+            text: text.chars().take(256).collect(),
+            reason,
+        };
         let parts: Vec<_> = text.split('~').collect();
         let [kind, ip, name, domain] = parts[..] else {
             return Err(invalid("it does not have four parts"));
@@ -56,11 +59,18 @@ impl FromStr for NodeId {
             "router" => ProxyKind::Router,
             _ => return Err(invalid("its type is neither sidecar nor router")),
         };
-        let ip = ip.parse().map_err(|_| invalid("its second part is not an IP address"))?;
+        let ip = ip
+            .parse()
+            .map_err(|_| invalid("its second part is not an IP address"))?;
         if name.is_empty() {
             return Err(invalid("its third part is empty"));
         }
-        Ok(Self { kind, ip, name: name.into(), domain: domain.into() })
+        Ok(Self {
+            kind,
+            ip,
+            name: name.into(),
+            domain: domain.into(),
+        })
     }
 }
 
@@ -75,7 +85,9 @@ impl fmt::Display for NodeId {
 }
 
 /// How traffic gets to a proxy (Istio's `INTERCEPTION_MODE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Interception {
     /// Captured by iptables' REDIRECT.
@@ -120,12 +132,23 @@ mod tests {
     fn a_node_id_is_read_and_written_alike() {
         let text = "sidecar~10.0.0.1~app-x.ns~ns.svc.cluster.local";
         assert_eq!(text.parse::<NodeId>().unwrap().to_string(), text);
-        assert_eq!("router~::1~gw~".parse::<NodeId>().unwrap().kind, ProxyKind::Router);
+        assert_eq!(
+            "router~::1~gw~".parse::<NodeId>().unwrap().kind,
+            ProxyKind::Router
+        );
     }
 
     #[test]
     fn a_node_id_has_four_good_parts() {
-        for text in ["", "sidecar", "sidecar~10.0.0.1~x", "ztunnel~10.0.0.1~x~y", "sidecar~host~x~y", "sidecar~::~~y", "a~b~c~d~e"] {
+        for text in [
+            "",
+            "sidecar",
+            "sidecar~10.0.0.1~x",
+            "ztunnel~10.0.0.1~x~y",
+            "sidecar~host~x~y",
+            "sidecar~::~~y",
+            "a~b~c~d~e",
+        ] {
             assert!(text.parse::<NodeId>().is_err(), "{text:?}");
         }
     }

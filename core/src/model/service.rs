@@ -42,7 +42,9 @@ pub enum Resolution {
 }
 
 /// Whether a service is part of the mesh.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Location {
     /// Its workloads belong to the mesh.
     #[default]
@@ -119,7 +121,11 @@ impl Service {
     /// The virtual addresses that a proxy in `cluster` uses.
     pub fn addresses_in<'a>(&'a self, cluster: &ClusterId) -> impl Iterator<Item = &'a Cidr> {
         let own = self.addresses.get(cluster).into_iter().flatten();
-        let common = (!cluster.as_str().is_empty()).then(|| self.addresses.get("")).flatten().into_iter().flatten();
+        let common = (!cluster.as_str().is_empty())
+            .then(|| self.addresses.get(""))
+            .flatten()
+            .into_iter()
+            .flatten();
         own.chain(common)
     }
 
