@@ -1,16 +1,82 @@
 //! Rules: as written ([`spec`]), checked ([`check`]), resolved into what the mesh is made of ([`resolve`]).
+//!
+//! An adapter calls [`RuleSpec::parse`] and hands the result to the store. The store calls [`check()`]; an object without
+//! an error goes through [`resolve`]. A further kind is a file in `spec`, one in `check`, one in `resolve` where it becomes
+//! something else than itself, a variant of [`RuleSpec`] and a line in the table behind [`kinds()`].
 
+mod at;
 pub mod check;
+mod kinds;
 pub mod resolve;
 pub mod spec;
 
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::registry::Problem;
+use at::{Report, is_fatal};
+pub use check::check;
+pub use kinds::{RuleKind, kind, kinds};
+
 /// A rule as its author wrote it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum RuleSpec {
     /// A service that no platform declares.
     ServiceEntry(Arc<spec::ServiceEntry>),
     /// A workload that no platform declares.
     WorkloadEntry(Arc<spec::WorkloadEntry>),
+}
+
+/// Why an object is not read as a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is no rule, or a rule of a kind that is not known here.
+    UnknownKind,
+    /// It is a rule and its text is wrong: all that is wrong with it, warnings included.
+    Spec(Vec<Problem>),
+}
+
+impl RuleSpec {
+    /// Reads an object's `spec` (`null` where it has none). All problems are found in one go; those beside the rule are
+    /// warnings. Whether what it says makes sense is for [`check()`] to say.
+    ///
+    /// # Errors
+    /// The kind is unknown, or the text is wrong.
+    pub fn parse(
+        api_version: &str,
+        kind: &str,
+        spec: &Value,
+    ) -> Result<(Self, Vec<Problem>), Unreadable> {
+        let known = kinds::kind(api_version, kind).ok_or(Unreadable::UnknownKind)?;
+        let report = Report::default();
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        if !known.versions.contains(&version) {
+            report.root("apiVersion").error_hint(
+                format!(
+                    "{} has no version {:?}",
+                    known.group,
+                    spec::excerpt(version)
+                ),
+                format!("one of {}", known.versions.join(", ")),
+            );
+        }
+        let rule = (known.read)(spec, &report.root("spec"));
+        let problems = report.finish();
+        if is_fatal(&problems) {
+            Err(Unreadable::Spec(problems))
+        } else {
+            Ok((rule, problems))
+        }
+    }
+
+    /// The name of its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ServiceEntry(_) => "ServiceEntry",
+            Self::WorkloadEntry(_) => "WorkloadEntry",
+        }
+    }
 }

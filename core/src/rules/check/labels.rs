@@ -1,0 +1,61 @@
+//! Labels and selectors, by the rules that Kubernetes has for them.
+
+use std::collections::BTreeMap;
+
+use crate::rules::at::At;
+use crate::rules::spec::{WorkloadSelector, excerpt};
+
+/// The labels of a workload.
+pub(super) fn labels(at: &At<'_>, labels: &BTreeMap<String, String>) {
+    for (key, value) in labels {
+        let here = at.key(key);
+        if !is_key(key) {
+            here.error_hint(
+                "is not a label's key",
+                "letters, digits, '-', '_' and '.' within, at most 63 characters, optionally after a DNS name and '/'",
+            );
+        }
+        if !value.is_empty() && !is_name(value) {
+            here.error_hint(
+                format!("{:?} is not a label's value", excerpt(value)),
+                "letters, digits, '-', '_' and '.' within, at most 63 characters",
+            );
+        }
+    }
+}
+
+/// A selector of workloads.
+pub(super) fn selector(at: &At<'_>, selector: &WorkloadSelector) {
+    if selector.labels.is_empty() {
+        at.warning("selects nothing: it has no labels");
+    }
+    let at = at.field("labels");
+    for (key, value) in &selector.labels {
+        let here = at.key(key);
+        if key.is_empty() {
+            here.error("has no key");
+        } else if key.contains('*') || value.contains('*') {
+            here.error("selectors have no wildcards");
+        }
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => {
+            prefix.len() <= 253 && prefix.split('.').all(super::name::is_label) && is_name(name)
+        }
+        None => is_name(key),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    bytes.len() <= 63
+        && ends(bytes.first())
+        && ends(bytes.last())
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}

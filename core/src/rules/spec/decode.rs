@@ -1,0 +1,270 @@
+//! A reader of JSON values that collects every problem instead of stopping at the first.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::scalar::{describe, excerpt};
+use super::suggest::closest;
+use crate::rules::at::At;
+
+/// Something that is read from a JSON value. What cannot be read is reported at its place and becomes the default.
+pub(crate) trait Decode: Default {
+    /// Reads `value`, which is not `null`.
+    fn decode(value: &Value, at: &At<'_>) -> Self;
+}
+
+/// Reads an object field by field; a field that `read` does not ask for is an error.
+pub(crate) fn object<T: Default>(
+    value: &Value,
+    at: &At<'_>,
+    read: impl FnOnce(&mut Fields<'_>) -> T,
+) -> T {
+    let map = match value {
+        Value::Object(map) => map,
+        Value::Null => return T::default(),
+        other => {
+            at.error(format!("expected an object, found {}", describe(other)));
+            return T::default();
+        }
+    };
+    let mut fields = Fields {
+        map,
+        at,
+        known: Vec::new(),
+        lenient: false,
+    };
+    let result = read(&mut fields);
+    fields.finish();
+    result
+}
+
+/// The fields of one object while it is read.
+pub(crate) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    at: &'a At<'a>,
+    known: Vec<(&'static str, String)>,
+    lenient: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the field of this name, in camel case; absent and `null` are the default.
+    pub(crate) fn get<T: Decode>(&mut self, name: &'static str) -> T {
+        match self.take(name) {
+            Some((written, value)) => T::decode(value, &self.at.field(written)),
+            None => T::default(),
+        }
+    }
+
+    /// Accepts fields that are known and have no effect here, with a warning each.
+    pub(crate) fn without_effect(&mut self, names: &[&'static str]) {
+        for name in names {
+            if let Some((written, _)) = self.take(name) {
+                self.at
+                    .field(written)
+                    .warning("is known to Istio and has no effect here");
+            }
+        }
+    }
+
+    /// Unknown fields of this object are warnings.
+    pub(crate) fn lenient(&mut self) {
+        self.lenient = true;
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<(&'a str, &'a Value)> {
+        let snake = snake_case(name);
+        let map = self.map;
+        let find = |name: &str| {
+            map.get_key_value(name)
+                .filter(|(_, value)| !value.is_null())
+        };
+        let (camel_found, snake_found) =
+            (find(name), if snake == name { None } else { find(&snake) });
+        self.known.push((name, snake));
+        if let (Some(_), Some((snake, _))) = (camel_found, snake_found) {
+            self.at
+                .field(snake)
+                .error_hint(format!("is given twice, also as {name}"), "remove one");
+        }
+        camel_found
+            .or(snake_found)
+            .map(|(written, value)| (written.as_str(), value))
+    }
+
+    fn finish(self) {
+        for key in self.map.keys() {
+            if self
+                .known
+                .iter()
+                .any(|(camel, snake)| key == camel || key == snake)
+            {
+                continue;
+            }
+            let what = format!("unknown field {:?}", excerpt(key));
+            let hint = match closest(key, self.known.iter().map(|(camel, _)| *camel)) {
+                Some(name) => format!("did you mean {name}?"),
+                None if self.known.len() > 16 => String::new(),
+                None => {
+                    let names: Vec<_> = self.known.iter().map(|(camel, _)| *camel).collect();
+                    format!("known here: {}", names.join(", "))
+                }
+            };
+            let place = self.at.field(key);
+            if self.lenient {
+                place.warning_hint(what, hint)
+            } else {
+                place.error_hint(what, hint)
+            }
+        }
+    }
+}
+
+impl<T: Decode> Decode for Option<T> {
+    fn decode(value: &Value, at: &At<'_>) -> Self {
+        Some(T::decode(value, at))
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    fn decode(value: &Value, at: &At<'_>) -> Self {
+        let Value::Array(items) = value else {
+            at.error(format!("expected a list, found {}", describe(value)));
+            return Self::new();
+        };
+        items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| present(item, &at.index(index)))
+            .collect()
+    }
+}
+
+impl<T: Decode> Decode for BTreeMap<String, T> {
+    fn decode(value: &Value, at: &At<'_>) -> Self {
+        let Value::Object(entries) = value else {
+            at.error(format!("expected a map, found {}", describe(value)));
+            return Self::new();
+        };
+        entries
+            .iter()
+            .filter_map(|(key, item)| Some((key.clone(), present(item, &at.key(key))?)))
+            .collect()
+    }
+}
+
+/// An element: protobuf's JSON form has no `null` within lists and maps.
+fn present<T: Decode>(value: &Value, at: &At<'_>) -> Option<T> {
+    if value.is_null() {
+        at.error("is null");
+        return None;
+    }
+    Some(T::decode(value, at))
+}
+
+fn snake_case(camel: &str) -> String {
+    let mut snake = String::with_capacity(camel.len() + 4);
+    for letter in camel.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::Problem;
+    use crate::rules::at::Report;
+
+    #[derive(Debug, Default, PartialEq)]
+    struct Sample {
+        number: u32,
+        target_port: Option<u32>,
+        names: Vec<String>,
+        labels: BTreeMap<String, String>,
+    }
+
+    impl Decode for Sample {
+        fn decode(value: &Value, at: &At<'_>) -> Self {
+            object(value, at, |f| Self {
+                number: f.get("number"),
+                target_port: f.get("targetPort"),
+                names: f.get("names"),
+                labels: f.get("labels"),
+            })
+        }
+    }
+
+    fn read(value: Value) -> (Sample, Vec<Problem>) {
+        let report = Report::default();
+        let sample = Sample::decode(&value, &report.root("spec"));
+        (sample, report.finish())
+    }
+
+    #[test]
+    fn names_are_read_in_both_cases_and_null_is_absent() {
+        let expected = Sample {
+            number: 1,
+            target_port: Some(2),
+            ..Sample::default()
+        };
+        assert_eq!(
+            read(json!({"number": 1, "targetPort": 2})),
+            (expected, vec![])
+        );
+        assert_eq!(read(json!({"target_port": 0})).0.target_port, Some(0));
+        assert_eq!(
+            read(json!({"number": null, "targetPort": null, "names": null, "labels": null})),
+            Default::default()
+        );
+        assert_eq!(read(Value::Null), Default::default());
+    }
+
+    #[test]
+    fn every_problem_is_found() {
+        let (_, problems) = read(json!({
+            "number": "x", "targetPort": 1, "target_port": 1, "name": "a",
+            "names": ["a", null, 5], "labels": {"a.b/c": true, "n": null}
+        }));
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"spec.number: expected a whole number, found the text "x""#,
+                "spec.target_port: is given twice, also as targetPort (remove one)",
+                "spec.names[1]: is null",
+                r#"spec.names[2]: expected a text, found the number 5 (put it in quotes: "5")"#,
+                r#"spec.labels["a.b/c"]: expected a text, found true (put it in quotes: "true")"#,
+                "spec.labels.n: is null",
+                r#"spec.name: unknown field "name" (did you mean names?)"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_shape_is_one_problem() {
+        for (value, expected) in [
+            (json!([]), "spec: expected an object, found a list"),
+            (
+                json!({"names": "a"}),
+                r#"spec.names: expected a list, found the text "a""#,
+            ),
+            (
+                json!({"labels": []}),
+                "spec.labels: expected a map, found a list",
+            ),
+        ] {
+            let (sample, problems) = read(value);
+            assert_eq!(sample, Sample::default());
+            assert_eq!(
+                problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                [expected]
+            );
+        }
+    }
+}
