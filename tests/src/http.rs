@@ -1,0 +1,91 @@
+//! One HTTP request over one fresh connection.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// Sends `GET path` to `address` with `host` as its authority.
+pub async fn get(address: SocketAddr, host: &str, path: &str, within: Duration) -> Result<Answer> {
+    send(Method::GET, address, host, path, within).await
+}
+
+/// Sends `GET path` to `address` and parses the answer, which must have status 200, as JSON.
+pub async fn get_json(
+    address: SocketAddr,
+    path: &str,
+    within: Duration,
+) -> Result<serde_json::Value> {
+    let answer = get(address, &address.to_string(), path, within).await?;
+    ensure!(
+        answer.status == 200,
+        "GET http://{address}{path}: status {}: {}",
+        answer.status,
+        answer.body
+    );
+    serde_json::from_str(&answer.body)
+        .with_context(|| format!("GET http://{address}{path}: no JSON: {:.200}", answer.body))
+}
+
+/// Sends a request without a body.
+pub async fn send(
+    method: Method,
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    within: Duration,
+) -> Result<Answer> {
+    let what = || format!("{method} http://{address}{path} (host {host})");
+    timeout(within, exchange(method.clone(), address, host, path))
+        .await
+        .with_context(|| format!("{}: no answer within {within:?}", what()))?
+        .with_context(what)
+}
+
+async fn exchange(method: Method, address: SocketAddr, host: &str, path: &str) -> Result<Answer> {
+    let stream = TcpStream::connect(address).await.context("connecting")?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .context("opening HTTP/1.1")?;
+    // Ends with this function, and with it the connection.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(http::header::HOST, host)
+        .body(Empty::<Bytes>::new())
+        .context("building the request")?;
+    let response = sender
+        .send_request(request)
+        .await
+        .context("sending the request")?;
+    let status = response.status().as_u16();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .context("reading the body")?
+        .to_bytes();
+    Ok(Answer {
+        status,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}

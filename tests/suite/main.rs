@@ -1,0 +1,3 @@
+//! The suites that cross crates, one module each.
+
+mod envoy_static;
