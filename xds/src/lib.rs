@@ -8,5 +8,6 @@
 //! This crate knows no platform: what it serves comes from [`pilothouse_core::mesh::Mesh`] alone.
 
 pub mod fanout;
+pub mod json;
 pub mod resource;
 pub mod snapshot;
