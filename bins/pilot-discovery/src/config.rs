@@ -1,0 +1,168 @@
+//! The command line: as written in `args`, resolved in [`Config`]. Everything after takes the second, in which nothing is
+//! left to default later.
+
+mod args;
+mod inert;
+mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use tracing::level_filters::LevelFilter;
+
+use crate::logging::{self, Levels, Target};
+use args::{CommandLine, DiscoveryArgs, LogArgs, Subcommands};
+pub use args::{GuardArgs, Output, Platform, PushArgs, VersionArgs};
+pub use inert::{INERT, Inert};
+pub use value::ListenAddr;
+
+/// What the process exits with when its command line is wrong (`EX_USAGE`).
+pub const USAGE: u8 = 64;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve.
+    Discovery(Box<Config>),
+    /// Print the version.
+    Version(VersionArgs),
+}
+
+/// How to serve.
+#[derive(Debug)]
+pub struct Config {
+    /// Where services come from.
+    pub sources: Vec<Source>,
+    /// The file of mesh-wide settings.
+    pub mesh_config: Option<PathBuf>,
+    /// The DNS suffix of hosts that belong to this mesh.
+    pub domain: String,
+    /// The name of the cluster that the sources belong to.
+    pub cluster_id: String,
+    /// Where discovery is served.
+    pub grpc_addr: ListenAddr,
+    /// Where readiness, health, version and metrics are served.
+    pub http_addr: ListenAddr,
+    /// Where they are served a second time.
+    pub monitoring_addr: Option<ListenAddr>,
+    /// Where debug pages are served.
+    pub debug_addr: Option<ListenAddr>,
+    /// How long a stop may take.
+    pub shutdown: Duration,
+    /// When changes go out and how long proxies may take.
+    pub push: PushArgs,
+    /// When a sudden loss is held.
+    pub guard: GuardArgs,
+    /// How the process logs.
+    pub log: logging::Options,
+    /// What the operator should know about the flags, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// A registry to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The directory of YAML.
+    Static(PathBuf),
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+/// It is wrong, or it asks for help: the error prints itself, and [`exit_code`] knows what to exit with.
+pub fn parse<T: Into<OsString> + Clone>(
+    line: impl IntoIterator<Item = T>,
+) -> Result<Command, clap::Error> {
+    let mut grammar = CommandLine::command().mut_subcommand("discovery", |discovery| {
+        // As in the original, a flag that is given twice has its last value.
+        discovery.args_override_self(true).args(inert::arguments())
+    });
+    let matches = grammar.try_get_matches_from_mut(line)?;
+    let line = CommandLine::from_arg_matches(&matches)?;
+    match line.command {
+        Subcommands::Version(args) => Ok(Command::Version(args)),
+        Subcommands::Discovery(args) => {
+            let matches = matches.subcommand_matches("discovery");
+            resolve(*args, matches)
+                .map(|config| Command::Discovery(Box::new(config)))
+                .map_err(|problem| grammar.error(ErrorKind::ValueValidation, problem))
+        }
+    }
+}
+
+/// What to exit with when [`parse`] failed: 0 where help was asked for, else 64.
+pub fn exit_code(error: &clap::Error) -> u8 {
+    if error.use_stderr() { USAGE } else { 0 }
+}
+
+fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, String> {
+    let mut warnings = matches.map(inert::warnings).unwrap_or_default();
+    let mut sources = Vec::new();
+    for platform in &args.registries {
+        let Platform::Static = platform;
+        let source = args.config_dir.clone().map(Source::Static).ok_or(
+            "the registry Static needs --config-dir DIR, the directory of YAML to read and watch",
+        )?;
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    if args.push.debounce_max < args.push.debounce_after {
+        return Err("--debounce-max is shorter than --debounce-after".into());
+    }
+    let debug_addr = match (args.ctrlz_address, args.ctrlz_port) {
+        (None, None) => args.debug_addr.0,
+        (host, port) => Some(ListenAddr {
+            host: Some(host.unwrap_or_else(|| "127.0.0.1".to_owned())).filter(|host| host != "*"),
+            port: port.unwrap_or(9876),
+        }),
+    };
+    if let Some(addr) = debug_addr.as_ref().filter(|addr| !addr.is_loopback()) {
+        warnings.push(format!(
+            "the debug listener on {addr} is open to other machines: its pages show the whole mesh, and it changes log levels"
+        ));
+    }
+    Ok(Config {
+        sources,
+        mesh_config: args.mesh_config,
+        domain: args.domain.trim_matches('.').to_owned(),
+        cluster_id: args.cluster_id,
+        grpc_addr: args.grpc_addr,
+        http_addr: args.http_addr,
+        monitoring_addr: args.monitoring_addr.0,
+        debug_addr,
+        shutdown: args.shutdown_duration,
+        push: args.push,
+        guard: args.guard,
+        log: log_options(&args.log)?,
+        warnings,
+    })
+}
+
+fn log_options(args: &LogArgs) -> Result<logging::Options, String> {
+    let levels = |flag: &str, base: LevelFilter, list: &str| {
+        Levels::all(base)
+            .with(list)
+            .map_err(|problem| format!("--{flag} {list}: {problem}"))
+    };
+    Ok(logging::Options {
+        output: levels("log_output_level", LevelFilter::INFO, &args.output_level)?,
+        stack: levels(
+            "log_stacktrace_level",
+            LevelFilter::OFF,
+            &args.stacktrace_level,
+        )?,
+        json: args.as_json,
+        targets: args
+            .target
+            .iter()
+            .map(|target| Target::from(target.as_str()))
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

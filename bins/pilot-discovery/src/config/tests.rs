@@ -1,0 +1,221 @@
+//! The flag table.
+
+use super::*;
+
+fn discovery(flags: &str) -> Result<Config, String> {
+    let line = ["pilot-discovery", "discovery"]
+        .into_iter()
+        .chain(flags.split_whitespace());
+    match parse(line) {
+        Ok(Command::Discovery(config)) => Ok(*config),
+        Ok(other) => Err(format!("{other:?}")),
+        Err(error) => {
+            assert_eq!(exit_code(&error), USAGE);
+            Err(error.to_string())
+        }
+    }
+}
+
+/// `flags` lead to `expected` in the resolved value.
+fn check<T: PartialEq + std::fmt::Debug>(flags: &str, field: fn(&Config) -> T, expected: T) {
+    let config = discovery(&format!("--config-dir mesh {flags}"))
+        .unwrap_or_else(|problem| panic!("{flags}: {problem}"));
+    assert_eq!(field(&config), expected, "{flags}");
+    assert_eq!(config.warnings, Vec::<String>::new(), "{flags}");
+}
+
+#[test]
+fn defaults() {
+    let config = discovery("--config-dir mesh").unwrap();
+    assert_eq!(config.sources, [Source::Static("mesh".into())]);
+    assert_eq!(config.grpc_addr.to_string(), ":15010");
+    assert_eq!(config.http_addr.to_string(), ":8080");
+    assert_eq!(config.monitoring_addr.unwrap().to_string(), ":15014");
+    assert_eq!(config.debug_addr.unwrap().to_string(), "127.0.0.1:9876");
+    assert_eq!(config.domain, "cluster.local");
+    assert_eq!(config.shutdown, Duration::from_secs(10));
+    assert_eq!(config.log.targets, [Target::Stdout]);
+    assert_eq!(config.mesh_config, None);
+}
+
+#[test]
+fn every_spelling_of_the_original_is_accepted() {
+    let secs = Duration::from_secs;
+    check(
+        "--configDir mesh --registries static",
+        |c| c.sources.len(),
+        1,
+    );
+    check("--registries=Static,Static", |c| c.sources.len(), 1);
+    for flag in [
+        "--mesh-config m.yaml",
+        "--meshConfig m.yaml",
+        "--meshConfig=m.yaml",
+    ] {
+        check(flag, |c| c.mesh_config.clone(), Some("m.yaml".into()));
+    }
+    for flag in ["--grpc-addr :1", "--grpcAddr :1", "--grpcAddr=1"] {
+        check(flag, |c| c.grpc_addr.to_string(), ":1".into());
+    }
+    for flag in ["--http-addr :1", "--httpAddr :1", "--port 1"] {
+        check(flag, |c| c.http_addr.to_string(), ":1".into());
+    }
+    for flag in [
+        "--monitoring-addr :1",
+        "--monitoringAddr :1",
+        "--monitoringPort 1",
+    ] {
+        check(
+            flag,
+            |c| c.monitoring_addr.as_ref().map(ToString::to_string),
+            Some(":1".into()),
+        );
+    }
+    for flag in ["--monitoring-addr off", "--monitoringAddr="] {
+        check(flag, |c| c.monitoring_addr.clone(), None);
+    }
+    for flag in [
+        "--debug-addr localhost:1",
+        "--ctrlz_port 1 --ctrlz_address localhost",
+    ] {
+        check(
+            flag,
+            |c| c.debug_addr.as_ref().map(ToString::to_string),
+            Some("localhost:1".into()),
+        );
+    }
+    check(
+        "--ctrlz_port 1",
+        |c| c.debug_addr.as_ref().map(ToString::to_string),
+        Some("127.0.0.1:1".into()),
+    );
+    for flag in ["--shutdown-duration 1m", "--shutdownDuration 60s"] {
+        check(flag, |c| c.shutdown, secs(60));
+    }
+    for flag in ["--cluster-id east", "--clusterID east"] {
+        check(flag, |c| c.cluster_id.clone(), "east".into());
+    }
+    check(
+        "--keepaliveInterval 5s",
+        |c| c.push.keepalive_interval,
+        secs(5),
+    );
+    check(
+        "--keepaliveTimeout 5s",
+        |c| c.push.keepalive_timeout,
+        secs(5),
+    );
+    check(
+        "--keepaliveMaxServerConnectionAge 30m",
+        |c| c.push.max_connection_age,
+        secs(1800),
+    );
+    for flag in ["--log_as_json", "--log_as_json=true", "--log-as-json"] {
+        check(flag, |c| c.log.json, true);
+    }
+    check("--log_as_json=false", |c| c.log.json, false);
+    check(
+        "--log_target stderr,/var/log/pilot.log",
+        |c| c.log.targets.clone(),
+        vec![Target::Stderr, Target::File("/var/log/pilot.log".into())],
+    );
+    for flag in [
+        "--log_output_level default:debug,ads:info",
+        "--log-output-level debug,ads:info",
+    ] {
+        check(
+            flag,
+            |c| {
+                let names = c.log.output.names();
+                (names.get("ads").copied(), names.get("default").copied())
+            },
+            (Some("info"), Some("debug")),
+        );
+    }
+    check(
+        "--guard-fraction 25% --guard-off",
+        |c| (c.guard.guard_fraction, c.guard.guard_off),
+        (0.25, true),
+    );
+}
+
+#[test]
+fn every_flag_without_meaning_warns_once() {
+    for flag in INERT {
+        let values = [
+            format!("--{0}=true --{0}=true", flag.name),
+            flag.short.map_or_else(
+                || format!("--{}=x", flag.name),
+                |letter| format!("-{letter} x"),
+            ),
+        ];
+        for given in values {
+            let config = discovery(&format!("--config-dir mesh {given}")).unwrap();
+            assert_eq!(
+                config.warnings,
+                [format!("--{} has no effect: {}", flag.name, flag.why)],
+                "{given}"
+            );
+        }
+    }
+    let config = discovery("--config-dir mesh --profile --kubeconfig k -n ns").unwrap();
+    assert_eq!(config.warnings.len(), 3);
+}
+
+#[test]
+fn mistakes_are_answered_with_advice() {
+    for (flags, advice) in [
+        ("", "needs --config-dir DIR"),
+        ("--config-dri mesh", "--config-dir"),
+        ("--registries Statik --config-dir m", "Static"),
+        (
+            "--registries Consul --config-dir m",
+            "[possible values: Static]",
+        ),
+        ("--config-dir m --grpcAddr nowhere", "write it as :15010"),
+        ("--config-dir m --shutdown-duration 10", "10s"),
+        (
+            "--config-dir m --debounce-max 1ms",
+            "shorter than --debounce-after",
+        ),
+        (
+            "--config-dir m --log_output_level adz:info",
+            "the scopes are default, ads",
+        ),
+        (
+            "--config-dir m --log_stacktrace_level ads:all",
+            "the levels are none, error",
+        ),
+        ("--config-dir m --guard-fraction 3", "between 0 and 1"),
+    ] {
+        let problem = discovery(flags).err().unwrap_or_default();
+        assert!(problem.contains(advice), "{flags}: {problem}");
+    }
+}
+
+#[test]
+fn a_debug_listener_for_everybody_is_warned_of() {
+    let config = discovery("--config-dir m --debug-addr :9876").unwrap();
+    assert_eq!(config.warnings.len(), 1);
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() {
+    for line in [
+        &["pilot-discovery", "--version"][..],
+        &["pilot-discovery", "--help"],
+        &["pilot-discovery", "discovery", "--help"],
+    ] {
+        let error = parse(line).unwrap_err();
+        assert_eq!(exit_code(&error), 0, "{line:?}");
+    }
+    let missing = parse(["pilot-discovery"]).unwrap_err();
+    assert_eq!(exit_code(&missing), USAGE);
+    assert!(matches!(
+        parse(["pilot-discovery", "version", "-o", "json"]),
+        Ok(Command::Version(VersionArgs {
+            output: Output::Json,
+            short: false
+        }))
+    ));
+}

@@ -1,0 +1,28 @@
+//! Which build this is.
+
+use serde::Serialize;
+
+/// Which build this is.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Version {
+    /// The package's version.
+    pub version: &'static str,
+    /// The version of Envoy whose API is compiled in.
+    pub envoy_api: &'static str,
+    /// What it was built for.
+    pub platform: &'static str,
+    /// Whether it was built with optimisation.
+    pub profile: &'static str,
+}
+
+/// This build.
+pub const VERSION: Version = Version {
+    version: env!("CARGO_PKG_VERSION"),
+    envoy_api: "1.39",
+    platform: std::env::consts::ARCH,
+    profile: if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    },
+};
