@@ -80,3 +80,6 @@ impl RuleSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,13 @@ pub struct InvalidHost {
     reason: &'static str,
 }
 
+impl InvalidHost {
+    /// What is wrong with it, as a sentence.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
 impl Host {
     /// Parses a host name; upper case is folded (RFC 4343), a trailing dot is dropped.
     pub fn new(text: &str) -> Result<Self, InvalidHost> {

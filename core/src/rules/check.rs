@@ -26,3 +26,29 @@ pub fn check(meta: &Meta, spec: &RuleSpec) -> Vec<Problem> {
     }
     report.finish()
 }
+
+/// For tests: all that is wrong with an object of this kind, read and checked, without the advice; `E` is an error and `W` a
+/// warning.
+#[cfg(test)]
+fn problems(kind: &str, spec: &serde_json::Value) -> Vec<String> {
+    use super::{RuleSpec, Unreadable};
+    use crate::registry::Severity;
+
+    let show = |problem: Problem| {
+        let letter = if problem.severity == Severity::Error {
+            'E'
+        } else {
+            'W'
+        };
+        format!("{letter} {}: {}", problem.path, problem.what)
+    };
+    let found = match RuleSpec::parse("networking.istio.io/v1", kind, spec) {
+        Ok((rule, mut found)) => {
+            found.extend(check(&Meta::new(kind, "shop", "it"), &rule));
+            found
+        }
+        Err(Unreadable::Spec(found)) => found,
+        Err(Unreadable::UnknownKind) => vec![Problem::error("kind", "is not known")],
+    };
+    found.into_iter().map(show).collect()
+}

@@ -9,3 +9,6 @@ pub use endpoint::endpoint_of;
 pub use mesh_config::mesh_config;
 pub use service_entry::services;
 pub use workload_entry::workload;
+
+#[cfg(test)]
+mod tests;

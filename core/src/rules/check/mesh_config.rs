@@ -153,3 +153,6 @@ fn is_host_and_port(text: &str) -> bool {
         );
     host && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
+
+#[cfg(test)]
+mod tests;

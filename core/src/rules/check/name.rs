@@ -25,12 +25,16 @@ pub(super) fn host(at: &At<'_>, text: &str) -> Option<Host> {
         }
         Ok(host) => Some(host),
         Err(_) if is_partial_wildcard(text) => {
-            let what = format!("{:?} has a wildcard within a label", excerpt(text));
-            at.error_hint(what, "'*' stands for whole labels: *.example.com");
+            let what = format!("{:?} has a wildcard within or behind a name", excerpt(text));
+            at.error_hint(what, "'*' stands alone as the first label: *.example.com");
             None
         }
         Err(problem) => {
-            at.error(excerpt(&problem.to_string()));
+            at.error(format!(
+                "{:?} is not a host name: {}",
+                excerpt(text),
+                problem.reason()
+            ));
             None
         }
     }
@@ -70,6 +74,13 @@ pub(super) fn protocol(at: &At<'_>, name: &str) {
             format!("{:?} is not a protocol", excerpt(name)),
             "one of HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, MONGO, MYSQL, REDIS, UDP; without it the proxy finds out",
         );
+    }
+}
+
+/// A text that goes into configuration as it is.
+pub(super) fn plain_text(at: &At<'_>, text: &str) {
+    if text.contains(char::is_control) {
+        at.error("has control characters in it");
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::export_to::export_to;
 use super::labels::selector;
-use super::name::{host, is_fqdn, port_name, port_number, protocol};
+use super::name::{host, is_fqdn, plain_text, port_name, port_number, protocol};
 use super::workload_entry::{Allowed, entry as workload, is_own_machine, own_machine};
 use crate::model::{Cidr, Protocol};
 use crate::registry::Meta;
 use crate::rules::at::At;
-use crate::rules::spec::{Resolution, ServiceEntry, ServicePort, excerpt};
+use crate::rules::spec::{Resolution, ServiceEntry, ServicePort, WorkloadEntry, excerpt};
 
 /// All that is wrong with it.
 pub(super) fn check(at: &At<'_>, meta: &Meta, entry: &ServiceEntry) {
@@ -27,9 +27,23 @@ pub(super) fn check(at: &At<'_>, meta: &Meta, entry: &ServiceEntry) {
         &entry.export_to,
     );
     for (index, name) in entry.subject_alt_names.iter().enumerate() {
+        let names = at.field("subjectAltNames");
         if name.is_empty() {
-            at.field("subjectAltNames").index(index).error("is empty");
+            names.index(index).error("is empty");
         }
+        plain_text(&names.index(index), name);
+    }
+}
+
+/// As many hosts, addresses and ports as the schema of Istio's CRD takes.
+const MAX_ITEMS: usize = 256;
+
+fn not_too_many(at: &At<'_>, count: usize) {
+    if count > MAX_ITEMS {
+        at.error_hint(
+            format!("has {count} items, the limit is {MAX_ITEMS}"),
+            "make several objects of it",
+        );
     }
 }
 
@@ -37,6 +51,7 @@ fn hosts(at: &At<'_>, entry: &ServiceEntry) {
     if entry.hosts.is_empty() {
         at.error_hint("is empty", "a service has at least one host");
     }
+    not_too_many(at, entry.hosts.len());
     let mut seen = BTreeSet::new();
     for (index, text) in entry.hosts.iter().enumerate() {
         let here = at.index(index);
@@ -51,9 +66,7 @@ fn hosts(at: &At<'_>, entry: &ServiceEntry) {
             here.warning("is named twice");
         }
     }
-    let told_apart = |port: &ServicePort| {
-        protocol_of(port).is_some_and(|spoken| spoken.is_http() || spoken.is_tls())
-    };
+    let told_apart = |port: &ServicePort| port.spoken().is_http() || port.spoken().is_tls();
     if entry.hosts.len() > 1
         && entry.resolution != Resolution::None
         && !entry.ports.iter().all(told_apart)
@@ -66,6 +79,7 @@ fn hosts(at: &At<'_>, entry: &ServiceEntry) {
 }
 
 fn addresses(at: &At<'_>, entry: &ServiceEntry) {
+    not_too_many(at, entry.addresses.len());
     for (index, text) in entry.addresses.iter().enumerate() {
         let here = at.index(index);
         let Ok(block) = text.parse::<Cidr>() else {
@@ -98,6 +112,7 @@ fn ports(at: &At<'_>, entry: &ServiceEntry) {
     if entry.ports.is_empty() {
         at.warning("is empty: nothing can be sent to the service");
     }
+    not_too_many(at, entry.ports.len());
     let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for (index, port) in entry.ports.iter().enumerate() {
         let here = at.index(index);
@@ -121,7 +136,7 @@ fn ports(at: &At<'_>, entry: &ServiceEntry) {
                 target.warning("has no effect with resolution NONE");
             }
         }
-        if entry.addresses.is_empty() && matches!(protocol_of(port), None | Some(Protocol::Tcp)) {
+        if entry.addresses.is_empty() && matches!(port.spoken(), Protocol::Auto | Protocol::Tcp) {
             here.warning_hint(
                 "the service has no address of its own, so that this port claims its number for all destinations",
                 "give addresses, or name a protocol that carries host names",
@@ -149,14 +164,7 @@ fn endpoints(at: &At<'_>, entry: &ServiceEntry) {
                 .warning("is empty: the endpoint is not used");
         }
     }
-    if let Some((index, endpoint)) = entry
-        .endpoints
-        .iter()
-        .enumerate()
-        .find(|(_, endpoint)| is_own_machine(&endpoint.address))
-    {
-        own_machine(&list.index(index).field("address"), &endpoint.address);
-    }
+    own_machines(&list, entry);
     let weight: u64 = entry
         .endpoints
         .iter()
@@ -164,6 +172,39 @@ fn endpoints(at: &At<'_>, entry: &ServiceEntry) {
         .sum();
     if weight > u64::from(u32::MAX) {
         list.error(format!("their weights add up to more than {}", u32::MAX));
+    }
+}
+
+/// Ports on which a proxy and its agent themselves listen: admin, capture, status, health and metrics.
+const PROXY_PORTS: [u32; 8] = [15000, 15001, 15004, 15006, 15020, 15021, 15053, 15090];
+
+/// Warns once of endpoints on the own machine of whoever dials, and of each that is a port of the proxy itself.
+fn own_machines(list: &At<'_>, entry: &ServiceEntry) {
+    let own = |(_, endpoint): &(usize, &WorkloadEntry)| is_own_machine(&endpoint.address);
+    for (nth, (index, endpoint)) in entry.endpoints.iter().enumerate().filter(own).enumerate() {
+        let here = list.index(index);
+        if nth == 0 {
+            own_machine(&here.field("address"), &endpoint.address);
+        }
+        let number = |port: &ServicePort| {
+            let own = endpoint
+                .ports
+                .get(&port.name)
+                .copied()
+                .unwrap_or(port.target_port);
+            if own == 0 { port.number } else { own }
+        };
+        if let Some(number) = entry
+            .ports
+            .iter()
+            .map(number)
+            .find(|number| PROXY_PORTS.contains(number))
+        {
+            here.warning_hint(
+                format!("port {number} of the own machine is one of the proxy that dials it"),
+                "a service must not lead to a proxy's admin or status pages",
+            );
+        }
     }
 }
 
@@ -199,7 +240,7 @@ fn resolution(at: &At<'_>, entry: &ServiceEntry) {
             if entry.resolution == Resolution::DnsRoundRobin && entry.endpoints.len() > 1 {
                 list.error_hint("are more than one with resolution DNS_ROUND_ROBIN", "use resolution DNS");
             }
-            let tcp = entry.ports.iter().any(|port| protocol_of(port).is_some_and(Protocol::is_tcp));
+            let tcp = entry.ports.iter().any(|port| port.spoken().is_tcp());
             if tcp && !entry.addresses.is_empty() && entry.hosts.len() > 1 {
                 at.field("addresses").warning_hint(
                     "several hosts share them on a TCP port: only one of them is reached",
@@ -214,6 +255,5 @@ fn resolution(at: &At<'_>, entry: &ServiceEntry) {
     }
 }
 
-fn protocol_of(port: &ServicePort) -> Option<Protocol> {
-    Protocol::parse(&port.protocol)
-}
+#[cfg(test)]
+mod tests;

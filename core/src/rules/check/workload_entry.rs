@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::labels::labels;
-use super::name::{is_fqdn, port_name, port_number};
+use super::name::{is_fqdn, plain_text, port_name, port_number};
 use crate::rules::at::At;
 use crate::rules::spec::{WorkloadEntry, excerpt};
 
@@ -49,7 +49,7 @@ pub(super) fn entry(
         if let Some(known) = service_ports
             && !known.contains(name.as_str())
         {
-            let names: Vec<_> = known.iter().copied().collect();
+            let names: Vec<_> = known.iter().copied().take(8).collect();
             here.error_hint(
                 "is not a port of the service",
                 format!("its ports are: {}", excerpt(&names.join(", "))),
@@ -57,6 +57,9 @@ pub(super) fn entry(
         }
     }
     labels(&at.field("labels"), &entry.labels);
+    plain_text(&at.field("network"), &entry.network);
+    plain_text(&at.field("locality"), &entry.locality);
+    account(&at.field("serviceAccount"), &entry.service_account);
 }
 
 /// Whether an address is one that means another machine to everybody who dials it.
@@ -75,6 +78,17 @@ pub(super) fn own_machine(at: &At<'_>, address: &str) {
         format!("{address} is the own machine of each proxy that dials it"),
         "right only where all of them run on the workload's machine; otherwise give an address that others reach",
     );
+}
+
+/// An identity is made from it: nothing in it may look like another part of one.
+fn account(at: &At<'_>, name: &str) {
+    let ok = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.len() > 253 || !name.bytes().all(ok) {
+        at.error_hint(
+            format!("{:?} is not an account's name", excerpt(name)),
+            "letters, digits, '-', '_' and '.'; its namespace is that of the object",
+        );
+    }
 }
 
 fn address(at: &At<'_>, entry: &WorkloadEntry, allowed: Allowed) {
@@ -122,3 +136,6 @@ fn address(at: &At<'_>, entry: &WorkloadEntry, allowed: Allowed) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

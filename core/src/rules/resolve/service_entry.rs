@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::endpoint::{ports as endpoint_ports, usable};
 use super::workload_entry::{Traits, address, port_numbers};
 use crate::model::{
-    Address, Cidr, ClusterId, Endpoint, Health, Host, Labels, Location, NamespaceName, Protocol,
-    Resolution, Service, ServiceKey, ServicePort, ServiceSource, Visibility,
+    Address, Cidr, ClusterId, Endpoint, Health, Host, Labels, Location, NamespaceName, Resolution,
+    Service, ServiceKey, ServicePort, ServiceSource, Visibility,
 };
 use crate::registry::Meta;
 use crate::rules::spec::{self, ServiceEntry, WorkloadEntry};
@@ -108,8 +108,7 @@ fn ports(spec: &ServiceEntry) -> Vec<ServicePort> {
             let resolved = ServicePort {
                 port: port_number,
                 name: port.name.as_str().into(),
-                protocol: Protocol::parse(&port.protocol)
-                    .unwrap_or_else(|| Protocol::select(None, &port.name, port_number)),
+                protocol: port.spoken(),
                 target_port: number(port.target_port).filter(|target| *target != port_number),
             };
             ports.insert(port_number, resolved);
@@ -120,12 +119,9 @@ fn ports(spec: &ServiceEntry) -> Vec<ServicePort> {
 
 /// Addresses of a rule count in every cluster.
 fn addresses(spec: &ServiceEntry) -> BTreeMap<ClusterId, Vec<Cidr>> {
-    let mut addresses: Vec<Cidr> = Vec::new();
-    for address in spec.addresses.iter().filter_map(|text| text.parse().ok()) {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let written = spec.addresses.iter().filter_map(|text| text.parse().ok());
+    let addresses: Vec<Cidr> = written.filter(|address| seen.insert(*address)).collect();
     if addresses.is_empty() {
         BTreeMap::new()
     } else {

@@ -93,22 +93,17 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(self) {
-        for key in self.map.keys() {
-            if self
-                .known
+        let is_known = |key: &str| {
+            self.known
                 .iter()
-                .any(|(camel, snake)| key == camel || key == snake)
-            {
-                continue;
-            }
+                .any(|(camel, snake)| key == *camel || key == snake)
+        };
+        for (nth, key) in self.map.keys().filter(|key| !is_known(key)).enumerate() {
             let what = format!("unknown field {:?}", excerpt(key));
-            let hint = match closest(key, self.known.iter().map(|(camel, _)| *camel)) {
-                Some(name) => format!("did you mean {name}?"),
-                None if self.known.len() > 16 => String::new(),
-                None => {
-                    let names: Vec<_> = self.known.iter().map(|(camel, _)| *camel).collect();
-                    format!("known here: {}", names.join(", "))
-                }
+            let hint = if nth < MAX_HINTS {
+                self.hint(key)
+            } else {
+                String::new()
             };
             let place = self.at.field(key);
             if self.lenient {
@@ -118,7 +113,19 @@ impl<'a> Fields<'a> {
             }
         }
     }
+
+    fn hint(&self, unknown: &str) -> String {
+        let names = || self.known.iter().map(|(camel, _)| *camel);
+        match closest(unknown, names()) {
+            Some(name) => format!("did you mean {name}?"),
+            None if self.known.len() > MAX_HINTS => String::new(),
+            None => format!("known here: {}", names().collect::<Vec<_>>().join(", ")),
+        }
+    }
 }
+
+/// Nobody reads more advice on one object, and each piece costs a comparison with all that is known.
+const MAX_HINTS: usize = 16;
 
 impl<T: Decode> Decode for Option<T> {
     fn decode(value: &Value, at: &At<'_>) -> Self {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Decode, WorkloadEntry, object, one_of};
+use crate::model::Protocol;
 use crate::rules::at::At;
 
 /// A service by its names, ports and endpoints.
@@ -52,6 +53,15 @@ pub struct ServicePort {
     /// The number that endpoints listen on; 0: the same as `number`.
     #[serde(skip_serializing_if = "is_zero")]
     pub target_port: u32,
+}
+
+impl ServicePort {
+    /// What is spoken: as declared, otherwise as the port's name and number say.
+    pub fn spoken(&self) -> Protocol {
+        let number = u16::try_from(self.number).unwrap_or_default();
+        Protocol::parse(&self.protocol)
+            .unwrap_or_else(|| Protocol::select(None, &self.name, number))
+    }
 }
 
 /// Workloads by their labels.

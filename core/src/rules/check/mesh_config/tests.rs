@@ -1,0 +1,120 @@
+//! What mesh config may say.
+
+use serde_json::{Value, json};
+
+use crate::registry::{Problem, Severity};
+use crate::rules::resolve::mesh_config;
+
+fn check(config: &Value, expected: &[&str]) {
+    let show = |problem: Problem| {
+        let letter = if problem.severity == Severity::Error {
+            'E'
+        } else {
+            'W'
+        };
+        format!("{letter} {problem}")
+    };
+    let problems = mesh_config(config).map_or_else(|problems| problems, |(_, warnings)| warnings);
+    assert_eq!(
+        problems.into_iter().map(show).collect::<Vec<_>>(),
+        expected,
+        "{config}"
+    );
+}
+
+#[test]
+fn accepted() {
+    for config in [
+        Value::Null,
+        json!({}),
+        json!({"rootNamespace": "infra", "trustDomain": "acme.example_1", "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}),
+        json!({"connectTimeout": "0.5s", "dns_refresh_rate": "5s", "protocolDetectionTimeout": "0s"}),
+        json!({"accessLogFile": "/dev/stdout", "accessLogEncoding": "JSON", "accessLogFormat": "{\"a\": \"%PROTOCOL%\"}"}),
+        json!({"defaultServiceExportTo": ["~"], "defaultVirtualServiceExportTo": [".", "a"], "proxyHttpPort": 0}),
+        json!({"defaultConfig": {"discoveryAddress": "[::1]:15012", "concurrency": 0, "drainDuration": "45s"}}),
+        json!({"defaultConfig": {"discoveryAddress": "10.0.0.1:15012", "statusPort": "15020"}}),
+    ] {
+        check(&config, &[]);
+    }
+}
+
+#[test]
+fn what_has_no_effect_or_is_unknown_is_a_warning_each() {
+    check(
+        &json!({
+            "enableAutoMtls": true, "rootNamespce": "x",
+            "defaultConfig": {"tracing": {"sampling": 1}, "proxyAdminPrt": 1},
+            "outboundTrafficPolicy": {"egressProxy": {}},
+        }),
+        &[
+            "W outboundTrafficPolicy.egressProxy: is known to Istio and has no effect here",
+            "W defaultConfig.tracing: is known to Istio and has no effect here",
+            "W defaultConfig.proxyAdminPrt: unknown field \"proxyAdminPrt\" (did you mean proxyAdminPort?)",
+            "W enableAutoMtls: is known to Istio and has no effect here",
+            "W rootNamespce: unknown field \"rootNamespce\" (did you mean rootNamespace?)",
+        ],
+    );
+}
+
+#[test]
+fn every_problem_at_once() {
+    check(
+        &json!({
+            "rootNamespace": "a.b", "trustDomain": "a/b", "outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"},
+            "defaultServiceExportTo": ["*", "x"], "connectTimeout": "0s", "dnsRefreshRate": "0.0015s",
+            "protocolDetectionTimeout": "0.0001s", "proxyHttpPort": 65536, "accessLogFile": "a\nb",
+            "defaultConfig": {
+                "discoveryAddress": "istiod", "proxyAdminPort": 0, "statusPort": 70000, "drainDuration": "1.5s",
+                "terminationDrainDuration": "99999999s",
+            },
+        }),
+        &[
+            "E rootNamespace: \"a.b\" is not a namespace",
+            "E trustDomain: \"a/b\" is not a trust domain (letters, digits, '-', '_' and '.', such as cluster.local)",
+            "E outboundTrafficPolicy.mode: ALLOW_ANY_DYNAMIC_DNS is not supported by this version (use ALLOW_ANY, which \
+             forwards to the address that the client resolved, or REGISTRY_ONLY)",
+            "E defaultServiceExportTo: names namespaces beside \"*\", which stands for everybody",
+            "E connectTimeout: 0ns is shorter than 1ms",
+            "E dnsRefreshRate: 1.5ms is finer than 1ms",
+            "E protocolDetectionTimeout: 100µs is shorter than 1ms",
+            "E proxyHttpPort: 65536 is not a port: ports are from 1 to 65535",
+            "E accessLogFile: has control characters in it",
+            "E defaultConfig.discoveryAddress: \"istiod\" is not an address with a port (such as \
+             istiod.istio-system.svc:15012)",
+            "E defaultConfig.proxyAdminPort: 0 is not a port: ports are from 1 to 65535",
+            "E defaultConfig.statusPort: 70000 is not a port: ports are from 1 to 65535",
+            "E defaultConfig.drainDuration: 1.5s is finer than 1s",
+            "E defaultConfig.terminationDrainDuration: 99999999s is longer than a year",
+        ],
+    );
+}
+
+#[test]
+fn a_json_access_log_has_a_json_format() {
+    let with = |format: &str| json!({"accessLogEncoding": "JSON", "accessLogFormat": format});
+    check(
+        &with("[1]"),
+        &[
+            "E accessLogFormat: is not a JSON object (accessLogEncoding JSON wants one of keys and formats)",
+        ],
+    );
+    check(
+        &with("%PROTOCOL%"),
+        &[
+            "E accessLogFormat: is not JSON, which accessLogEncoding says it is: expected value at line 1 column 1",
+        ],
+    );
+    check(&json!({"accessLogFormat": "%PROTOCOL%\n"}), &[]);
+}
+
+#[test]
+fn what_is_no_object_is_refused() {
+    check(
+        &json!("text"),
+        &["E expected an object, found the text \"text\""],
+    );
+    check(
+        &json!({"defaultConfig": []}),
+        &["E defaultConfig: expected an object, found a list"],
+    );
+}

@@ -1,0 +1,358 @@
+//! Whatever an object says: it is read or refused with reasons, and nothing panics.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::resolve::{endpoint_of, mesh_config, services, workload};
+use super::{RuleSpec, Unreadable, check, kind, kinds};
+use crate::model::{ClusterId, Workload};
+use crate::registry::{Meta, Problem, Severity};
+
+const V1: &str = "networking.istio.io/v1";
+
+#[test]
+fn kinds_are_found_by_group_and_name_in_any_known_version() {
+    for known in kinds() {
+        for version in known.versions {
+            let api_version = format!("{}/{version}", known.group);
+            let (rule, problems) = RuleSpec::parse(&api_version, known.name, &Value::Null).unwrap();
+            assert_eq!((rule.kind(), problems), (known.name, vec![]));
+        }
+        assert_eq!(
+            kind(known.group, known.name).map(|kind| kind.name),
+            None,
+            "a group alone is no version"
+        );
+    }
+    for (api_version, kind) in [
+        ("v1", "ServiceEntry"),
+        ("networking.istio.io/v1", "Pod"),
+        ("acme.io/v1", "ServiceEntry"),
+        ("networking.istio.io/v1", "serviceentry"),
+    ] {
+        assert_eq!(
+            RuleSpec::parse(api_version, kind, &Value::Null),
+            Err(Unreadable::UnknownKind)
+        );
+    }
+    let unknown = Problem::error("apiVersion", "networking.istio.io has no version \"v9\"")
+        .hint("one of v1, v1beta1, v1alpha3");
+    assert_eq!(
+        RuleSpec::parse("networking.istio.io/v9", "ServiceEntry", &json!({})),
+        Err(Unreadable::Spec(vec![unknown]))
+    );
+}
+
+fn samples() -> Vec<(&'static str, Value)> {
+    let endpoint = json!({
+        "address": "10.0.0.1", "ports": {"http": 8080}, "labels": {"app": "web"}, "network": "n", "locality": "a/b/c",
+        "weight": 3, "serviceAccount": "web",
+    });
+    let service = json!({
+        "hosts": ["a.com", "*.b.com"],
+        "addresses": ["10.1.0.0/16"],
+        "ports": [{"number": 80, "protocol": "HTTP", "name": "http", "targetPort": 8000}],
+        "location": "MESH_INTERNAL",
+        "resolution": "STATIC",
+        "endpoints": [endpoint],
+        "exportTo": ["."],
+        "subjectAltNames": ["x"],
+    });
+    let selecting = json!({
+        "hosts": ["a.com"], "ports": [{"number": 80, "name": "http"}], "resolution": "DNS",
+        "workloadSelector": {"labels": {"app": "web"}},
+    });
+    let config = json!({
+        "rootNamespace": "a", "trustDomain": "b", "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
+        "defaultServiceExportTo": ["*"], "connectTimeout": "1s", "accessLogFile": "/dev/stdout", "accessLogFormat": "{}",
+        "accessLogEncoding": "JSON", "proxyHttpPort": 1, "defaultConfig": {
+            "discoveryAddress": "a:1", "proxyAdminPort": 1, "concurrency": 1, "drainDuration": "1s",
+        },
+    });
+    vec![
+        ("ServiceEntry", service),
+        ("ServiceEntry", selecting),
+        ("WorkloadEntry", endpoint),
+        ("MeshConfig", config),
+    ]
+}
+
+/// Values that somebody could put anywhere.
+fn odd() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u32>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        Just(json!(u64::MAX)),
+        Just(json!(65536)),
+        prop::sample::select(vec![
+            "",
+            "*",
+            "*.",
+            ".",
+            "~",
+            "/",
+            "0",
+            "-1",
+            "65536",
+            "NaN",
+            "1e999",
+            "0s",
+            "-5s",
+            "999999999999999999s",
+            "DYNAMIC_DNS",
+            "NONE",
+            "DNS",
+            "DNS_ROUND_ROBIN",
+            "unix://",
+            "unix:///a",
+            "::1",
+            "10.0.0.0/0",
+            "10.0.0.1:80",
+            "a.com",
+            "\u{0}",
+            "ü.com",
+            "127.0.0.1",
+            "{",
+            "[",
+        ])
+        .prop_map(Value::from),
+        ".*".prop_map(Value::from),
+        Just(Value::from("x".repeat(100_000))),
+    ];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::hash_map(
+                prop_oneof!["[a-z]{0,3}", ".*", Just("hosts".to_owned())],
+                inner,
+                0..6
+            )
+            .prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+/// What is done to the value at some place of a sample.
+#[derive(Debug, Clone)]
+enum Change {
+    Remove,
+    Replace(Value),
+    Insert(String, Value),
+    Repeat(usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        Just(Change::Remove),
+        odd().prop_map(Change::Replace),
+        ("[a-zA-Z_]{0,12}", odd()).prop_map(|(key, value)| Change::Insert(key, value)),
+        (2usize..300).prop_map(Change::Repeat),
+    ]
+}
+
+/// Applies a change at the place that `path` leads to; each number picks one of what is there.
+fn apply(value: &mut Value, path: &[usize], change: &Change) {
+    let Some((pick, rest)) = path.split_first() else {
+        return;
+    };
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            let key = map
+                .keys()
+                .nth(pick % map.len())
+                .cloned()
+                .unwrap_or_default();
+            match change {
+                _ if !rest.is_empty()
+                    && map
+                        .get(&key)
+                        .is_some_and(|value| value.is_object() || value.is_array()) =>
+                {
+                    apply(&mut map[&key], rest, change);
+                }
+                Change::Remove => drop(map.remove(&key)),
+                Change::Replace(new) => drop(map.insert(key, new.clone())),
+                Change::Insert(key, new) => drop(map.insert(key.clone(), new.clone())),
+                Change::Repeat(times) => {
+                    let old = map.remove(&key).unwrap_or_default();
+                    map.insert(key, vec![old; *times].into());
+                }
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let index = pick % items.len();
+            match change {
+                _ if !rest.is_empty() => apply(&mut items[index], rest, change),
+                Change::Remove => drop(items.remove(index)),
+                Change::Replace(new) | Change::Insert(_, new) => items[index] = new.clone(),
+                Change::Repeat(times) => *items = vec![items[index].clone(); *times],
+            }
+        }
+        _ => {}
+    }
+}
+
+fn changed() -> impl Strategy<Value = (&'static str, Value)> {
+    let changes = prop::collection::vec((prop::collection::vec(0usize..8, 1..5), change()), 0..4);
+    (prop::sample::select(samples()), changes).prop_map(|((kind, mut value), changes)| {
+        for (path, change) in &changes {
+            apply(&mut value, path, change);
+        }
+        (kind, value)
+    })
+}
+
+fn is_fatal(problems: &[Problem]) -> bool {
+    problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+}
+
+fn selected() -> Workload {
+    let (rule, _) = RuleSpec::parse(
+        V1,
+        "WorkloadEntry",
+        &json!({"address": "10.0.0.1", "ports": {"http": 1}}),
+    )
+    .unwrap();
+    match rule {
+        RuleSpec::WorkloadEntry(entry) => workload(
+            &Meta::new("WorkloadEntry", "shop", "w"),
+            &entry,
+            &"c".into(),
+            "td",
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All that must hold for an object of this kind, whatever it says.
+fn holds(kind: &str, value: &Value) {
+    if kind == "MeshConfig" {
+        let result = mesh_config(value);
+        assert_eq!(
+            result,
+            mesh_config(value),
+            "it is a function of its argument"
+        );
+        match result {
+            Ok((_, warnings)) => assert!(!is_fatal(&warnings)),
+            Err(problems) => assert!(is_fatal(&problems)),
+        }
+        return;
+    }
+    let (rule, warnings) = match RuleSpec::parse(V1, kind, value) {
+        Err(Unreadable::Spec(problems)) => {
+            assert!(is_fatal(&problems));
+            assert!(
+                problems.len() <= 101
+                    && problems
+                        .iter()
+                        .all(|problem| problem.to_string().len() < 2000)
+            );
+            return;
+        }
+        other => other.unwrap(),
+    };
+    assert!(!is_fatal(&warnings));
+    let shown = serde_json::to_value(&rule).unwrap();
+    assert_eq!(
+        RuleSpec::parse(V1, kind, &shown),
+        Ok((rule.clone(), vec![])),
+        "what is shown reads as what was written"
+    );
+
+    let meta = Meta::new(kind, "shop", "it");
+    let problems = check(&meta, &rule);
+    assert_eq!(problems, check(&meta, &rule));
+    assert!(
+        problems.len() <= 101
+            && problems
+                .iter()
+                .all(|problem| problem.to_string().len() < 2000)
+    );
+    let cluster = ClusterId::from("c");
+    match &rule {
+        RuleSpec::ServiceEntry(entry) => {
+            let resolved = services(&meta, entry, &cluster, "td");
+            assert_eq!(
+                resolved,
+                services(&meta, entry, &cluster, "td"),
+                "it is a function of its arguments"
+            );
+            let of_workload = |(service, _): &_| endpoint_of(service, &selected());
+            let own = resolved
+                .iter()
+                .flat_map(|(_, endpoints)| endpoints.iter().cloned());
+            for endpoint in own.chain(resolved.iter().filter_map(of_workload)) {
+                assert!(!endpoint.addresses.is_empty() && endpoint.weight > 0);
+                assert!(endpoint.ports.iter().all(|ports| ports.is_sorted()));
+            }
+            if !is_fatal(&problems) {
+                assert!(!resolved.is_empty());
+                for (service, endpoints) in &resolved {
+                    let usable = entry
+                        .endpoints
+                        .iter()
+                        .filter(|endpoint| !endpoint.address.is_empty())
+                        .count();
+                    assert!(
+                        endpoints.len() >= usable,
+                        "no endpoint of an accepted entry is lost"
+                    );
+                    assert_eq!(
+                        service.ports.len(),
+                        entry.ports.len(),
+                        "no port of an accepted entry is lost"
+                    );
+                    assert!(service.ports.is_sorted_by_key(|port| port.port));
+                    let reached = |port| {
+                        endpoints
+                            .iter()
+                            .all(|endpoint| endpoint.port(port).is_some())
+                    };
+                    assert!(service.ports.iter().all(reached));
+                }
+            }
+        }
+        RuleSpec::WorkloadEntry(entry) => {
+            let resolved = workload(&meta, entry, &cluster, "td");
+            assert_eq!(resolved, workload(&meta, entry, &cluster, "td"));
+            if !is_fatal(&problems) {
+                assert_eq!(resolved.addresses.is_empty(), entry.address.is_empty());
+                assert_eq!(resolved.ports.len(), entry.ports.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_samples_are_fine() {
+    for (kind, value) in samples().iter().filter(|(kind, _)| *kind != "MeshConfig") {
+        let (rule, problems) = RuleSpec::parse(V1, kind, value).unwrap();
+        assert_eq!(
+            (problems, check(&Meta::new(kind, "shop", "it"), &rule)),
+            (vec![], vec![]),
+            "{value}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_changed_object_is_read_or_refused((kind, value) in changed()) {
+        holds(kind, &value);
+    }
+
+    #[test]
+    fn any_value_is_read_or_refused(
+        kind in prop::sample::select(vec!["ServiceEntry", "WorkloadEntry", "MeshConfig"]), value in odd(),
+    ) {
+        holds(kind, &value);
+    }
+}
