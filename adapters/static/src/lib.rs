@@ -1,1 +1,28 @@
-//! placeholder
+//! A directory of YAML and JSON as a registry, kept up to date through the platform's file events.
+//!
+//! ```text
+//! file events ──settling──► changed files ──reading──► objects, findings ──Tx──► store
+//! ```
+//!
+//! - `disk` says which files there are and when one is worth reading; it does not know what is in them.
+//! - `text` turns text into objects as written, each with its place, and explains what is wrong with a snippet.
+//! - `reading` turns those into objects of the mesh. It is the one place that knows kinds.
+//! - `files` knows what each file last said, and finds what is different. Each file is a set of the registry.
+//!
+//! The crate knows nothing of xDS, and it holds no last good version of anything: the store does.
+
+mod config;
+mod disk;
+mod files;
+mod offline;
+mod reading;
+mod registry;
+mod text;
+mod watched_file;
+
+pub use config::{ConfigError, StaticConfig};
+pub use disk::ReadError;
+pub use offline::read;
+pub use reading::Finding;
+pub use registry::StaticRegistry;
+pub use watched_file::{WatchedFile, watch_file};

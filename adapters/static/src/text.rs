@@ -1,0 +1,55 @@
+//! From the text of one file to manifests: objects as written, each with the line it stands on.
+//!
+//! ```text
+//! text ──documents──► YAML or JSON ──lists──► manifest (meta, body) or fault (what is wrong, where, with a snippet)
+//! ```
+//!
+//! A document that does not parse is one fault and never keeps the others of its file from being read. Nothing here knows
+//! a kind of object, and nothing here does I/O.
+
+mod document;
+mod fields;
+mod json;
+mod manifest;
+mod places;
+mod snippet;
+mod yaml;
+
+pub(crate) use manifest::Manifest;
+pub(crate) use places::Places;
+pub(crate) use snippet::Source;
+
+use pilothouse_core::registry::{ObjectKey, Problem};
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Documents between lines of `---`.
+    Yaml,
+    /// Values one after another.
+    Json,
+}
+
+/// Something in a file that is not an object, and of which only its author knows what it should have been.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fault {
+    /// Which object it is, if that much could be read.
+    pub(crate) key: Option<ObjectKey>,
+    /// The line in the file.
+    pub(crate) line: usize,
+    /// What is wrong with it.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Everything that a file contains, in order.
+pub(crate) fn read<'a>(
+    places: &mut Places<'a>,
+    format: Format,
+) -> Vec<Result<Manifest<'a>, Fault>> {
+    let mut all = Vec::new();
+    match format {
+        Format::Yaml => yaml::read(places, &mut all),
+        Format::Json => json::read(places, &mut all),
+    }
+    all
+}

@@ -1,0 +1,304 @@
+//! What every object has, whatever its kind: `apiVersion`, `kind` and `metadata`; and lists of such objects.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use pilothouse_core::model::Labels;
+use pilothouse_core::registry::{Kind, Meta, ObjectKey, Problem};
+use serde_json::{Map, Value};
+
+use super::Fault;
+use super::document::Document;
+use super::places::Places;
+
+/// An object as written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Manifest<'a> {
+    /// Such as `networking.istio.io/v1`.
+    pub(crate) api_version: String,
+    /// Its identity and labels.
+    pub(crate) meta: Meta,
+    /// The line of the file that it begins on.
+    pub(crate) line: usize,
+    /// All of its fields.
+    pub(crate) fields: Map<String, Value>,
+    /// The document it stands in.
+    pub(super) document: Document<'a>,
+    /// Its path in that document: empty, or `items[3]`.
+    pub(super) path: String,
+}
+
+/// The namespace of what names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// The identity of an object.
+pub(super) fn key(kind: &str, namespace: Option<&str>, name: &str) -> ObjectKey {
+    let namespace = namespace
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or(DEFAULT_NAMESPACE);
+    ObjectKey {
+        kind: Kind::new(kind),
+        namespace: namespace.into(),
+        name: name.into(),
+    }
+}
+
+/// Adds to `all` what `value`, the content of `document`, is: an object, a list of objects, or a fault.
+pub(super) fn read<'a>(
+    places: &mut Places<'a>,
+    document: Document<'a>,
+    value: Value,
+    all: &mut Vec<Result<Manifest<'a>, Fault>>,
+) {
+    let part = Part {
+        document,
+        value,
+        path: String::new(),
+        line: document.line,
+    };
+    part.read(places, None, all);
+}
+
+/// A value in a document that should be an object or a list.
+struct Part<'a> {
+    document: Document<'a>,
+    value: Value,
+    path: String,
+    line: usize,
+}
+
+impl<'a> Part<'a> {
+    /// `list` is the version and kind of the list around it, for items that leave theirs out.
+    fn read(
+        self,
+        places: &mut Places<'a>,
+        list: Option<(&str, &str)>,
+        all: &mut Vec<Result<Manifest<'a>, Fault>>,
+    ) {
+        let Value::Object(mut fields) = self.value else {
+            let hint = "expected an object with `apiVersion`, `kind` and `metadata`";
+            let problem =
+                Problem::error("", format!("this is {}", article(&self.value))).hint(hint);
+            all.push(Err(fault(
+                places,
+                self.document,
+                &self.path,
+                self.line,
+                None,
+                vec![problem],
+            )));
+            return;
+        };
+        let text = |field: &str| {
+            fields
+                .get(field)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let inherited =
+            |inherit: fn((&str, &str)) -> String| list.map(inherit).filter(|text| !text.is_empty());
+        let api_version = text("apiVersion")
+            .or_else(|| inherited(|(version, _)| version.to_owned()))
+            .unwrap_or_default();
+        let kind = text("kind")
+            .or_else(|| inherited(|(_, kind)| kind.to_owned()))
+            .unwrap_or_default();
+
+        if let Some(of) = kind.strip_suffix("List")
+            && let Some(Value::Array(items)) = fields.get_mut("items").map(Value::take)
+        {
+            // A plain `List` may hold anything and hands nothing down.
+            let inherit = (!of.is_empty()).then_some((api_version.as_str(), of));
+            for (index, value) in items.into_iter().enumerate() {
+                let path = join(&self.path, &format!("items[{index}]"));
+                let line = places
+                    .place(self.document, &path)
+                    .map_or(self.line, |place| place.line);
+                Part {
+                    document: self.document,
+                    value,
+                    path,
+                    line,
+                }
+                .read(places, inherit, all);
+            }
+            return;
+        }
+        let mut problems = Vec::new();
+        for (field, text) in [("apiVersion", &api_version), ("kind", &kind)] {
+            if text.is_empty() {
+                problems.push(
+                    Problem::error(field, "is missing")
+                        .hint("every object says what it is, as in Kubernetes"),
+                );
+            }
+        }
+        let meta = meta(&kind, fields.get("metadata"), &mut problems);
+        match meta {
+            Some(meta) if problems.is_empty() => {
+                all.push(Ok(Manifest {
+                    api_version,
+                    meta,
+                    line: self.line,
+                    fields,
+                    document: self.document,
+                    path: self.path,
+                }));
+            }
+            meta => {
+                let key = meta
+                    .map(|meta| meta.key)
+                    .filter(|key| !key.kind.as_str().is_empty());
+                all.push(Err(fault(
+                    places,
+                    self.document,
+                    &self.path,
+                    self.line,
+                    key,
+                    problems,
+                )));
+            }
+        }
+    }
+}
+
+fn fault<'a>(
+    places: &mut Places<'a>,
+    document: Document<'a>,
+    path: &str,
+    line: usize,
+    key: Option<ObjectKey>,
+    problems: Vec<Problem>,
+) -> Fault {
+    Fault {
+        key,
+        line,
+        problems: places.explain_at(document, path, line, problems),
+    }
+}
+
+/// `metadata`, as far as it can be read; `None` without a name.
+fn meta(kind: &str, written: Option<&Value>, problems: &mut Vec<Problem>) -> Option<Meta> {
+    let empty = Map::new();
+    let fields = match written {
+        None | Some(Value::Null) => &empty,
+        Some(Value::Object(fields)) => fields,
+        Some(other) => {
+            problems.push(Problem::error(
+                "metadata",
+                format!("expected an object, found {}", article(other)),
+            ));
+            return None;
+        }
+    };
+    let namespace = text(fields, "namespace", problems);
+    let labels = texts(fields, "labels", problems);
+    let annotations = texts(fields, "annotations", problems);
+    let created = text(fields, "creationTimestamp", problems).and_then(|text| {
+        match text.parse::<Timestamp>() {
+            Ok(time) => Some(time),
+            Err(error) => {
+                let problem = Problem::error(
+                    "metadata.creationTimestamp",
+                    format!("`{text}` is not a time: {error}"),
+                );
+                problems.push(problem.hint("expected a time such as 2026-01-31T12:00:00Z"));
+                None
+            }
+        }
+    });
+    let generation = match fields.get("generation") {
+        None | Some(Value::Null) => 0,
+        Some(value) => value.as_i64().unwrap_or_else(|| {
+            problems.push(Problem::error(
+                "metadata.generation",
+                format!("expected a whole number, found {}", article(value)),
+            ));
+            0
+        }),
+    };
+    let Some(name) = text(fields, "name", problems) else {
+        if !problems
+            .iter()
+            .any(|problem| problem.path == "metadata.name")
+        {
+            problems.push(Problem::error("metadata.name", "is missing"));
+        }
+        return None;
+    };
+    Some(Meta {
+        key: key(kind, namespace, name),
+        labels,
+        annotations,
+        generation,
+        created,
+    })
+}
+
+/// A text that may be absent; an empty one is absent.
+fn text<'v>(
+    fields: &'v Map<String, Value>,
+    field: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<&'v str> {
+    match fields.get(field) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.as_str()).filter(|text| !text.is_empty()),
+        Some(other) => {
+            let problem = Problem::error(
+                format!("metadata.{field}"),
+                format!("expected text, found {}", article(other)),
+            );
+            problems.push(problem.hint("put it in quotes"));
+            None
+        }
+    }
+}
+
+fn texts(fields: &Map<String, Value>, field: &str, problems: &mut Vec<Problem>) -> Labels {
+    let written = match fields.get(field) {
+        None | Some(Value::Null) => return Labels::default(),
+        Some(Value::Object(written)) => written,
+        Some(other) => {
+            problems.push(Problem::error(
+                format!("metadata.{field}"),
+                format!("expected an object, found {}", article(other)),
+            ));
+            return Labels::default();
+        }
+    };
+    let mut labels = BTreeMap::new();
+    for (key, value) in written {
+        if let Value::String(text) = value {
+            labels.insert(key.clone(), text.clone());
+        } else {
+            let problem = Problem::error(
+                format!("metadata.{field}[{key}]"),
+                format!("expected text, found {}", article(value)),
+            );
+            problems.push(problem.hint("put it in quotes"));
+        }
+    }
+    labels.into()
+}
+
+/// A path within a part.
+pub(super) fn join(outer: &str, inner: &str) -> String {
+    match (outer, inner) {
+        ("", path) | (path, "") => path.to_owned(),
+        (outer, inner) => format!("{outer}.{inner}"),
+    }
+}
+
+/// What a value is, for people.
+fn article(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(value) => format!("the truth value `{value}`"),
+        Value::Number(value) => format!("the number `{value}`"),
+        Value::String(_) => "a text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
