@@ -1,4 +1,4 @@
-//! Rules: as written ([`spec`]), checked ([`check`]), resolved into what the mesh is made of ([`resolve`]).
+//! Rules: as written ([`spec`]), checked ([`mod@check`]), resolved into what the mesh is made of ([`resolve`]).
 //!
 //! An adapter calls [`RuleSpec::parse`] and hands the result to the store. The store calls [`check()`]; an object without
 //! an error goes through [`resolve`]. A further kind is a file in `spec`, one in `check`, one in `resolve` where it becomes
