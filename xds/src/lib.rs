@@ -9,5 +9,6 @@
 
 pub mod fanout;
 pub mod json;
+pub mod protocol;
 pub mod resource;
 pub mod snapshot;
