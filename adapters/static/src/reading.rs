@@ -1,7 +1,5 @@
 //! From the text of one file to objects of the mesh.
 
-use std::collections::BTreeMap;
-
 use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Severity, Value};
 use pilothouse_core::rules::{RuleSpec, Unreadable};
 
@@ -30,7 +28,7 @@ impl Finding {
 /// What one file says.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Reading {
-    /// The objects that could be read; no two have the same key.
+    /// The objects that could be read. Which of two of one name counts is for the store to say.
     pub(crate) objects: Vec<Object>,
     /// What is wrong with these and with the others.
     pub(crate) findings: Vec<Finding>,
@@ -51,7 +49,6 @@ impl Reading {
         };
         let mut places = Places::of(source);
         let mut reading = Self::default();
-        let mut first: BTreeMap<ObjectKey, Origin> = BTreeMap::new();
         for part in text::read(&mut places, format) {
             match part {
                 Err(fault) => {
@@ -64,25 +61,7 @@ impl Reading {
                 }
                 Ok(manifest) => {
                     let at = source.origin(manifest.line);
-                    match first.get(&manifest.meta.key) {
-                        None => {
-                            first.insert(manifest.meta.key.clone(), at.clone());
-                            reading.take(&mut places, manifest, at);
-                        }
-                        Some(other) => {
-                            let what = format!(
-                                "{} is there twice in this file and the first, at {other}, is used",
-                                manifest.meta.key
-                            );
-                            let problems =
-                                vec![Problem::warning("", what).hint("remove or rename one")];
-                            reading.findings.push(Finding {
-                                key: Some(manifest.meta.key),
-                                at,
-                                problems,
-                            });
-                        }
-                    }
+                    reading.take(&mut places, manifest, at);
                 }
             }
         }
@@ -137,5 +116,232 @@ fn decode(manifest: &Manifest<'_>) -> Decoded {
         Ok((rule, warnings)) => Decoded::Good(Value::Rule(rule), warnings),
         Err(Unreadable::Spec(problems)) => Decoded::Bad(problems),
         Err(Unreadable::UnknownKind) => Decoded::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: NAME}\nspec: {hosts: [NAME.example.com], ports: [{number: 80, name: http}]}\n";
+
+    fn good(name: &str) -> String {
+        GOOD.replace("NAME", name)
+    }
+
+    fn objects(reading: &Reading) -> Vec<String> {
+        reading
+            .objects
+            .iter()
+            .map(|object| format!("{} {}", object.origin, object.meta.key))
+            .collect()
+    }
+
+    fn findings(reading: &Reading) -> Vec<String> {
+        let key = |finding: &Finding| {
+            finding
+                .key
+                .as_ref()
+                .map_or("?".to_owned(), ToString::to_string)
+        };
+        let text = |finding: &Finding| {
+            finding
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        reading
+            .findings
+            .iter()
+            .map(|finding| format!("{} {} {}", finding.at, key(finding), text(finding)))
+            .collect()
+    }
+
+    #[test]
+    fn every_version_and_namespace_is_read() {
+        for version in ["v1", "v1beta1", "v1alpha3"] {
+            let text = good("web")
+                .replace("io/v1", &format!("io/{version}"))
+                .replace("{name: web}", "{name: web, namespace: shop}");
+            let reading = Reading::of("a.yaml", &text);
+            assert_eq!(
+                (objects(&reading), findings(&reading)),
+                (vec!["a.yaml:1 ServiceEntry shop/web".to_owned()], vec![])
+            );
+        }
+        assert_eq!(
+            objects(&Reading::of("a.yaml", &good("web"))),
+            ["a.yaml:1 ServiceEntry default/web"]
+        );
+    }
+
+    #[test]
+    fn metadata_is_read() {
+        let meta = "{name: web, labels: {app: web}, annotations: {note: 'yes'}, generation: 3, creationTimestamp: 2026-01-31T12:00:00Z}";
+        let reading = Reading::of("a.yaml", &good("web").replace("{name: web}", meta));
+        let meta = &reading.objects[0].meta;
+        assert_eq!(meta.labels.iter().collect::<Vec<_>>(), [("app", "web")]);
+        assert_eq!(
+            meta.annotations.iter().collect::<Vec<_>>(),
+            [("note", "yes")]
+        );
+        assert_eq!(meta.generation, 3);
+        assert_eq!(
+            meta.created.map(|time| time.to_string()).as_deref(),
+            Some("2026-01-31T12:00:00Z")
+        );
+    }
+
+    #[test]
+    fn lists_are_read_with_the_place_of_each_item() {
+        let item = |name: &str| format!("- {}", good(name).trim_end().replace('\n', "\n  "));
+        let list = format!(
+            "apiVersion: v1\nkind: List\nitems:\n{}\n{}\n",
+            item("a"),
+            item("b")
+        );
+        assert_eq!(
+            objects(&Reading::of("l.yaml", &list)),
+            [
+                "l.yaml:4 ServiceEntry default/a",
+                "l.yaml:8 ServiceEntry default/b"
+            ]
+        );
+
+        let typed = "apiVersion: networking.istio.io/v1\nkind: ServiceEntryList\nitems:\n- metadata: {name: a}\n  spec: {hosts: [a.example.com], ports: [{number: 80, name: http}]}\n";
+        assert_eq!(
+            objects(&Reading::of("l.yaml", typed)),
+            ["l.yaml:4 ServiceEntry default/a"]
+        );
+        assert_eq!(
+            Reading::of("l.yaml", "apiVersion: v1\nkind: List\nitems: []\n"),
+            Reading::default()
+        );
+    }
+
+    #[test]
+    fn json_is_read_value_by_value() {
+        let json = |name: &str| {
+            format!(
+                "{{\n\t\"apiVersion\": \"networking.istio.io/v1\", \"kind\": \"ServiceEntry\",\n\t\"metadata\": {{\"name\": \"{name}\"}},\n\t\"spec\": {{\"hosts\": [\"{name}.example.com\"], \"ports\": [{{\"number\": 80, \"name\": \"http\"}}]}}\n}}\n"
+            )
+        };
+        let reading = Reading::of("a.json", &format!("\u{feff}{}\n{}{{", json("a"), json("b")));
+        assert_eq!(
+            objects(&reading),
+            [
+                "a.json:1 ServiceEntry default/a",
+                "a.json:7 ServiceEntry default/b"
+            ]
+        );
+        assert_eq!(
+            findings(&reading),
+            [
+                "a.json:12 ? not valid JSON: EOF while parsing an object\n  --> a.json:12:1\n11 | }\n12 | {\n   | ^"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_broken_document_costs_only_itself() {
+        let broken = "kind: ServiceEntry\nmetadata:\n  name: c\nspec:\n  hosts: [c.example.com\n  ports: []\n";
+        let text = [&good("a"), &good("b"), broken, &good("d"), &good("e")]
+            .map(|text| -> &str { text })
+            .join("---\n");
+        let reading = Reading::of("a.yaml", &text);
+        let names: Vec<_> = reading
+            .objects
+            .iter()
+            .map(|object| &*object.meta.key.name)
+            .collect();
+        assert_eq!(names, ["a", "b", "d", "e"]);
+        let found = findings(&reading);
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("a.yaml:16 ServiceEntry default/c not valid YAML: "),
+            "{}",
+            found[0]
+        );
+        assert!(found[0].contains("\n  --> a.yaml:16:"), "{}", found[0]);
+    }
+
+    #[test]
+    fn a_wrong_field_is_shown_where_it_stands() {
+        let text = "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata:\n  name: web\nspec:\n  hosts: [web.example.com]\n  ports:\n  - number: eighty\n    name: http\n";
+        let found = findings(&Reading::of("shop/a.yaml", text));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("shop/a.yaml:2 ServiceEntry default/web spec.ports[0].number: "),
+            "{}",
+            found[0]
+        );
+        assert!(
+            found[0].contains(
+                "\n  --> shop/a.yaml:9:13\n8 |   ports:\n9 |   - number: eighty\n  |             ^"
+            ),
+            "{}",
+            found[0]
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_says_what_is_missing() {
+        let check = |text: &str, expected: &[&str]| {
+            let found = findings(&Reading::of("a.yaml", text));
+            let first_lines: Vec<_> = found
+                .iter()
+                .map(|finding| finding.lines().next().unwrap_or_default())
+                .collect();
+            assert_eq!(first_lines, expected, "{text}");
+        };
+        check(
+            "just text",
+            &["a.yaml:1 ? expected an object, found a text"],
+        );
+        check(
+            "replicas: 3\nmetadata: {name: x}",
+            &["a.yaml:1 ? apiVersion: is missing"],
+        );
+        check(
+            "apiVersion: v1\nkind: ServiceEntry\nmetadata: {}",
+            &["a.yaml:1 ? metadata.name: is missing"],
+        );
+        check(
+            "apiVersion: v1\nkind: ServiceEntry",
+            &["a.yaml:1 ? metadata.name: is missing"],
+        );
+        check(
+            "apiVersion: v1\nkind: ServiceEntry\nmetadata: {name: 7}",
+            &["a.yaml:1 ? metadata.name: expected text, found the number `7`"],
+        );
+        check(
+            "apiVersion: v1\nkind: ServiceEntry\nmetadata: {name: a, labels: {v: 1}}",
+            &[
+                "a.yaml:1 ServiceEntry default/a metadata.labels[v]: expected text, found the number `1`",
+            ],
+        );
+        check(
+            "apiVersion: v1\nkind: ServiceEntry\nmetadata: {name: a, creationTimestamp: soon}",
+            &["a.yaml:1 ServiceEntry default/a metadata.creationTimestamp: `soon` is not a time"],
+        );
+        check(
+            "a: 1\na: 2\n",
+            &["a.yaml:2 ? not valid YAML: duplicate mapping key `a` is not allowed here"],
+        );
+    }
+
+    #[test]
+    fn unknown_kinds_are_told_apart() {
+        let reading = Reading::of(
+            "a.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\nkind: [",
+        );
+        assert_eq!(
+            reading.unknown,
+            [("v1".to_owned(), "Pod".to_owned(), Origin::new("a.yaml:1"))]
+        );
+        assert_eq!(reading.findings.len(), 1);
     }
 }

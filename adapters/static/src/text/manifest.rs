@@ -76,9 +76,9 @@ impl<'a> Part<'a> {
         all: &mut Vec<Result<Manifest<'a>, Fault>>,
     ) {
         let Value::Object(mut fields) = self.value else {
-            let hint = "expected an object with `apiVersion`, `kind` and `metadata`";
+            let what = format!("expected an object, found {}", article(&self.value));
             let problem =
-                Problem::error("", format!("this is {}", article(&self.value))).hint(hint);
+                Problem::error("", what).hint("an object has `apiVersion`, `kind` and `metadata`");
             all.push(Err(fault(
                 places,
                 self.document,
@@ -198,10 +198,10 @@ fn meta(kind: &str, written: Option<&Value>, problems: &mut Vec<Problem>) -> Opt
     let created = text(fields, "creationTimestamp", problems).and_then(|text| {
         match text.parse::<Timestamp>() {
             Ok(time) => Some(time),
-            Err(error) => {
+            Err(_) => {
                 let problem = Problem::error(
                     "metadata.creationTimestamp",
-                    format!("`{text}` is not a time: {error}"),
+                    format!("`{text}` is not a time"),
                 );
                 problems.push(problem.hint("expected a time such as 2026-01-31T12:00:00Z"));
                 None
