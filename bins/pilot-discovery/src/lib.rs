@@ -6,4 +6,5 @@
 pub mod config;
 pub mod http;
 pub mod logging;
+pub mod mesh_config;
 pub mod version;

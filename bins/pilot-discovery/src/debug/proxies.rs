@@ -1,0 +1,211 @@
+//! Pages on who is connected and what they have: `adsz`, `syncz`, `config_dump`.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use pilothouse_core::mesh::Mesh;
+use pilothouse_xds::json::any_to_json;
+use pilothouse_xds::protocol::{Refused, TypeReport};
+use pilothouse_xds::resource::{Resource, ResourceType, Version};
+use pilothouse_xds::server::Client;
+use pilothouse_xds::snapshot::Snapshot;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::resources::cause_view;
+use super::{Debug, Failure};
+
+/// Which proxy: the name in its node id (`NAME.NAMESPACE`), its whole node id, or that of one stream.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Which {
+    #[serde(rename = "proxyID", alias = "proxyId", alias = "proxy")]
+    proxy_id: Option<String>,
+}
+
+impl Which {
+    fn passes(&self, client: &Client) -> bool {
+        self.proxy_id.as_deref().is_none_or(|wanted| names(client, wanted))
+    }
+}
+
+/// Whether `wanted` means the proxy or stream of `client`.
+pub(super) fn names(client: &Client, wanted: &str) -> bool {
+    &*client.proxy.id.name == wanted
+        || client.connection == wanted
+        || client.proxy.id.to_string() == wanted
+}
+
+/// The streams that are open.
+pub(super) async fn adsz(State(debug): State<Debug>, Query(which): Query<Which>) -> Json<Value> {
+    let clients = debug.connections.clients();
+    let shown: Vec<_> = clients
+        .iter()
+        .filter(|client| which.passes(client))
+        .map(|client| {
+            let proxy = &client.proxy;
+            json!({
+                "connection": client.connection,
+                "proxy": proxy.id.to_string(),
+                "namespace": proxy.namespace,
+                "cluster": proxy.cluster,
+                "network": proxy.network,
+                "locality": proxy.locality,
+                "labels": proxy.labels,
+                "addresses": proxy.addresses,
+                "interception": proxy.interception,
+                "version": version(client),
+                "peer": client.peer.to_string(),
+                "connected": jiff::Timestamp::try_from(client.connected).ok(),
+                "dialect": format!("{:?}", client.dialect),
+                "bytesSent": client.bytes_sent,
+            })
+        })
+        .collect();
+    Json(json!({ "streams": shown.len(), "clients": shown }))
+}
+
+/// For each proxy and type whether it has what it is to have.
+pub(super) async fn syncz(State(debug): State<Debug>, Query(which): Query<Which>) -> Json<Value> {
+    let mesh = debug.store.mesh();
+    let now = Instant::now();
+    let clients = debug.connections.clients();
+    clients
+        .iter()
+        .filter(|client| which.passes(client))
+        .map(|client| {
+            let report = &client.report;
+            let behind = report.target != report.newest;
+            let types: Vec<_> =
+                report.types.iter().map(|report| type_view(&mesh, report, behind, now)).collect();
+            json!({
+                "proxy": client.proxy.id.to_string(),
+                "connection": client.connection,
+                "cluster": client.proxy.cluster,
+                "version": version(client),
+                "generation": { "sent": report.target, "newest": report.newest },
+                "types": types,
+                "gateTimeouts": report.gate_timeouts,
+                "removalTimeouts": report.removal_timeouts,
+            })
+        })
+        .collect::<Value>()
+        .into()
+}
+
+/// What a proxy is to have, as Envoy's own `/config_dump` would show it.
+pub(super) async fn config_dump(
+    State(debug): State<Debug>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>, Failure> {
+    let clients = debug.connections.clients();
+    let Some(wanted) = which.proxy_id else {
+        let known: Vec<_> = clients.iter().map(|client| client.proxy.id.to_string()).collect();
+        return Err(Failure::wrong(format!(
+            "say which proxy: ?proxyID=NAME; connected are: {}",
+            known.join(", ")
+        )));
+    };
+    let client = clients.iter().rev().find(|client| names(client, &wanted)).ok_or_else(|| {
+        Failure::missing(format!("no proxy {wanted:?} is connected to this replica; /debug/adsz lists them"))
+    })?;
+    let snapshot = client
+        .snapshot
+        .as_ref()
+        .ok_or_else(|| Failure::missing(format!("nothing has been computed for {wanted:?} yet; ask again")))?;
+    Ok(Json(dump(snapshot)))
+}
+
+fn version(client: &Client) -> Value {
+    match client.proxy.envoy {
+        Some((major, minor, patch)) => format!("{major}.{minor}.{patch}").into(),
+        None => Value::Null,
+    }
+}
+
+fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Value {
+    let ago = |then: Instant| (now.saturating_duration_since(then).as_secs_f64() * 1000.0).round() / 1000.0;
+    let answer = |answer: &Option<(String, Instant)>| {
+        answer.as_ref().map(|(nonce, at)| json!({ "nonce": nonce, "secondsAgo": ago(*at) }))
+    };
+    json!({
+        "type": report.resource_type.short(),
+        "status": status(report, behind),
+        "sent": answer(&report.sent),
+        "acknowledged": answer(&report.acked),
+        "sentVersion": report.version.map(|version| version.to_string()),
+        "acknowledgedVersion": report.acked_version.map(|version| version.to_string()),
+        "unacknowledged": report.unacknowledged,
+        "rejections": report.nacks,
+        "error": report.error.as_ref().map(|(text, at)| json!({ "message": text, "secondsAgo": ago(*at) })),
+        "refused": report.refused.iter().map(|refused| refused_view(mesh, refused)).collect::<Value>(),
+    })
+}
+
+/// Istio's words. What is on its way is STALE, never SYNCED: that a response was sent says nothing about its fate.
+fn status(report: &TypeReport, behind: bool) -> &'static str {
+    let failed = report.error.as_ref().is_some_and(|(_, failed)| {
+        report.acked.as_ref().is_none_or(|(_, acked)| failed > acked)
+    });
+    if failed || !report.refused.is_empty() {
+        "ERROR"
+    } else if report.unacknowledged > 0 || report.pending {
+        "STALE"
+    } else if report.sent.is_none() {
+        "NOT SENT"
+    } else if behind {
+        "STALE"
+    } else {
+        "SYNCED"
+    }
+}
+
+fn refused_view(mesh: &Mesh, refused: &Refused) -> Value {
+    json!({
+        "name": refused.name.as_str(),
+        "version": refused.version.to_string(),
+        "message": refused.message,
+        "causes": refused.causes.iter().map(|cause| cause_view(mesh, cause)).collect::<Value>(),
+    })
+}
+
+fn dump(snapshot: &Snapshot) -> Value {
+    let entries = |resource_type: ResourceType, key: &str| -> Vec<Value> {
+        versioned(snapshot, resource_type)
+            .map(|(resource, version)| json!({ "version_info": version.to_string(), key: content(resource) }))
+            .collect()
+    };
+    let listeners: Vec<_> = versioned(snapshot, ResourceType::Listener)
+        .map(|(resource, version)| {
+            let state = json!({ "version_info": version.to_string(), "listener": content(resource) });
+            json!({ "name": resource.name.as_str(), "active_state": state })
+        })
+        .collect();
+    let admin = |name: &str| format!("type.googleapis.com/envoy.admin.v3.{name}");
+    json!({ "configs": [
+        { "@type": admin("ClustersConfigDump"), "dynamic_active_clusters": entries(ResourceType::Cluster, "cluster") },
+        { "@type": admin("ListenersConfigDump"), "dynamic_listeners": listeners },
+        { "@type": admin("RoutesConfigDump"), "dynamic_route_configs": entries(ResourceType::Route, "route_config") },
+        { "@type": admin("EndpointsConfigDump"), "dynamic_endpoint_configs": entries(ResourceType::Endpoint, "endpoint_config") },
+    ]})
+}
+
+/// The resources of a type with the versions that they have on the wire.
+pub(super) fn versioned(
+    snapshot: &Snapshot,
+    resource_type: ResourceType,
+) -> impl Iterator<Item = (&Resource, Version)> {
+    snapshot.set(resource_type).iter().map(move |resource| {
+        let version = match resource_type {
+            ResourceType::Endpoint => snapshot
+                .assignments
+                .get(&resource.name)
+                .map_or(resource.version, |(_, version)| version),
+            _ => resource.version,
+        };
+        (&**resource, version)
+    })
+}
+
+fn content(resource: &Resource) -> Value {
+    any_to_json(&resource.body).unwrap_or_else(|error| json!({ "error": error.to_string() }))
+}
