@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync as Map;
+use serde::Serialize;
 
 use crate::model::{
     ClusterId, Endpoint, Host, Namespace, NamespaceName, Network, NetworkId, Proxy, Service,
@@ -30,7 +31,7 @@ pub use touched::Touched;
 pub type Endpoints = Vec<Endpoint>;
 
 /// An object that had a part in a value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Source {
     /// The registry that it was read from.
     pub registry: RegistryId,
@@ -50,7 +51,7 @@ pub struct Rule {
 }
 
 /// See the [module](self).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mesh {
     config: Arc<MeshConfig>,
     services: Map<ServiceKey, Arc<Service>>,
@@ -60,7 +61,8 @@ pub struct Mesh {
     /// The services that have an endpoint at an address.
     instances: Map<IpAddr, Arc<BTreeSet<ServiceKey>>>,
     workloads: Map<(ClusterId, WorkloadKey), Arc<Workload>>,
-    addresses: Map<(ClusterId, NetworkId, IpAddr), (ClusterId, WorkloadKey)>,
+    /// The workloads at an address: several where they share their machine's.
+    addresses: Map<(ClusterId, NetworkId, IpAddr), Arc<BTreeSet<(ClusterId, WorkloadKey)>>>,
     namespaces: Map<NamespaceName, Arc<Namespace>>,
     networks: Map<NetworkId, Arc<Network>>,
     rules: Map<ObjectKey, Arc<Rule>>,
@@ -108,6 +110,22 @@ impl Mesh {
         self.endpoints.get(key)
     }
 
+    /// The endpoints of a service that proxies in `cluster` use: all of them, or those in the same cluster where mesh config
+    /// says that the service is local to each.
+    pub fn endpoints_in<'a>(
+        &'a self,
+        key: &ServiceKey,
+        cluster: &'a ClusterId,
+    ) -> impl Iterator<Item = &'a Endpoint> {
+        let local = self.config.is_cluster_local(key);
+        let all = self
+            .endpoints
+            .get(key)
+            .into_iter()
+            .flat_map(|endpoints| endpoints.iter());
+        all.filter(move |endpoint| !local || endpoint.cluster == *cluster)
+    }
+
     /// The services that have an endpoint at `ip`.
     pub fn services_at(&self, ip: IpAddr) -> impl Iterator<Item = &Arc<Service>> {
         self.instances
@@ -127,17 +145,27 @@ impl Mesh {
         self.workloads.values()
     }
 
-    /// The workload that has this address.
+    /// The workload that has this address; of several, the first by name.
     pub fn workload_at(
         &self,
         cluster: &ClusterId,
         network: &NetworkId,
         ip: IpAddr,
     ) -> Option<&Arc<Workload>> {
-        let id = self
-            .addresses
-            .get(&(cluster.clone(), network.clone(), ip))?;
-        self.workloads.get(id)
+        self.workloads_at(cluster, network, ip).next()
+    }
+
+    /// The workloads that have this address, by name.
+    pub fn workloads_at(
+        &self,
+        cluster: &ClusterId,
+        network: &NetworkId,
+        ip: IpAddr,
+    ) -> impl Iterator<Item = &Arc<Workload>> {
+        let ids = self.addresses.get(&(cluster.clone(), network.clone(), ip));
+        ids.into_iter()
+            .flat_map(|ids| ids.iter())
+            .filter_map(|id| self.workloads.get(id))
     }
 
     /// The workload behind a proxy.
@@ -274,23 +302,40 @@ impl Mesh {
         let id = (cluster.clone(), key.clone());
         if let Some(old) = self.workloads.get(&id).cloned() {
             for ip in old.ips() {
-                let address = (cluster.clone(), old.network.clone(), ip);
-                if self.addresses.get(&address) == Some(&id) {
-                    self.addresses.remove_mut(&address);
-                }
+                self.index_address((cluster.clone(), old.network.clone(), ip), |ids| {
+                    ids.remove(&id)
+                });
             }
         }
         match workload {
             Some(workload) => {
                 for ip in workload.ips() {
-                    self.addresses
-                        .insert_mut((cluster.clone(), workload.network.clone(), ip), id.clone());
+                    let address = (cluster.clone(), workload.network.clone(), ip);
+                    self.index_address(address, |ids| ids.insert(id.clone()));
                 }
                 self.workloads.insert_mut(id, workload);
             }
             None => {
                 self.workloads.remove_mut(&id);
             }
+        }
+    }
+
+    fn index_address(
+        &mut self,
+        address: (ClusterId, NetworkId, IpAddr),
+        change: impl FnOnce(&mut BTreeSet<(ClusterId, WorkloadKey)>) -> bool,
+    ) {
+        let mut ids = self
+            .addresses
+            .get(&address)
+            .map(|ids| BTreeSet::clone(ids))
+            .unwrap_or_default();
+        change(&mut ids);
+        if ids.is_empty() {
+            self.addresses.remove_mut(&address);
+        } else {
+            self.addresses.insert_mut(address, Arc::new(ids));
         }
     }
 

@@ -26,10 +26,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use object::{
-    EndpointPart, Kind, Meta, Object, ObjectKey, Origin, Problem, RegistryId, SetId, Severity, Value,
+    EndpointPart, Kind, Meta, Object, ObjectKey, Origin, Problem, RegistryId, SetId, Severity,
+    Value,
 };
 pub use updates::{Closed, Need, Tx, Updates};
-pub(crate) use updates::{Command, Op, Transaction};
+pub(crate) use updates::{Command, Envelope, Inlet, Op, Transaction};
 
 /// Why a run ended. It is shown to operators: say what failed, on what, and what to do.
 pub type RunError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,1 +1,457 @@
-//! status
+//! What is to be said to authors about their objects: rejections, lost conflicts, refusals by proxies.
+//!
+//! It is a value with a revision: whoever writes it to a platform, prints it or serves it takes the current one and waits
+//! for the next. An object that is not mentioned is accepted and nothing is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rpds::RedBlackTreeMapSync as Map;
+use serde::ser::{SerializeSeq, SerializeStruct};
+use serde::{Serialize, Serializer};
+use tokio::sync::watch;
+
+use crate::mesh::Source;
+use crate::model::{ClusterId, ServiceKey, WorkloadKey};
+use crate::registry::{Origin, Problem, RegistryId, SetId};
+
+/// The status of everything at one moment. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    revision: u64,
+    objects: Map<Source, Arc<ObjectStatus>>,
+    sets: Map<(RegistryId, Option<SetId>), Arc<SetStatus>>,
+}
+
+/// What is to be said about one object.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ObjectStatus {
+    /// Its current text is not used, by the set that holds it.
+    pub rejected: BTreeMap<SetId, Rejected>,
+    /// It is used; its author should look at this.
+    pub warnings: BTreeSet<Problem>,
+    /// What it would declare is declared by another that goes first.
+    pub lost: Vec<Lost>,
+    /// Proxies refuse what was made from it, by the type of resource.
+    pub refused: BTreeMap<Arc<str>, Refused>,
+}
+
+/// A version of an object that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// Where it stands.
+    pub at: Origin,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// Whether an earlier version stays in force.
+    pub earlier_in_force: bool,
+}
+
+/// A competition that an object has lost.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Lost {
+    /// What it was about.
+    pub over: Contest,
+    /// The winner.
+    pub to: Source,
+    /// Where the loser stands, if that says more than the object's name.
+    pub at: Option<Origin>,
+    /// The rule that decided.
+    pub why: Arc<str>,
+}
+
+/// What objects compete for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Contest {
+    /// To be the one object of its name, against a copy in another set of the same registry. The copy in this set lost.
+    Copy(SetId),
+    /// To be the one object of its name, against a copy in this same set.
+    Twice(SetId),
+    /// To be the one object of its name, against one of another registry.
+    Name,
+    /// To declare a service.
+    Service(ServiceKey),
+    /// To declare a workload.
+    Workload(ClusterId, WorkloadKey),
+}
+
+/// Resources of one type that proxies refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// What the last proxy that refused said.
+    pub message: Arc<str>,
+    /// Who refuses.
+    pub proxies: BTreeSet<Arc<str>>,
+}
+
+/// What is to be said about a set, or about a registry as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SetStatus {
+    /// Why it cannot be read; what was read before stays.
+    pub failing: Option<Arc<str>>,
+    /// Places in it where something stands of which not even the name can be read.
+    pub unreadable: Vec<Rejected>,
+}
+
+impl Status {
+    /// Grows with every change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What is to be said about an object; `None`: it is accepted.
+    pub fn object(&self, source: &Source) -> Option<&Arc<ObjectStatus>> {
+        self.objects.get(source)
+    }
+
+    /// All objects about which something is to be said.
+    pub fn objects(&self) -> impl Iterator<Item = (&Source, &Arc<ObjectStatus>)> {
+        self.objects.iter()
+    }
+
+    /// All sets about which something is to be said; without a set, the registry as a whole.
+    pub fn sets(&self) -> impl Iterator<Item = (&RegistryId, Option<&SetId>, &Arc<SetStatus>)> {
+        self.sets
+            .iter()
+            .map(|((registry, set), status)| (registry, set.as_ref(), status))
+    }
+}
+
+impl ObjectStatus {
+    /// Whether its current text is in use, as far as this process decides.
+    pub fn is_accepted(&self) -> bool {
+        // Who lost against a copy of itself is the copy.
+        let real = |lost: &Lost| !matches!(lost.over, Contest::Copy(_) | Contest::Twice(_));
+        self.rejected.is_empty() && !self.lost.iter().any(real)
+    }
+}
+
+impl Lost {
+    /// Lost against an object of the same name in another registry.
+    pub(crate) fn name(to: &Source) -> Self {
+        let why = "of one object in several registries the oldest counts, then the first registry by name";
+        Self {
+            over: Contest::Name,
+            to: to.clone(),
+            at: None,
+            why: why.into(),
+        }
+    }
+}
+
+/// The current [`Status`], and the way to add to it. Clones share it.
+#[derive(Debug, Clone)]
+pub struct StatusHandle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    status: Mutex<Status>,
+    revision: watch::Sender<u64>,
+}
+
+impl StatusHandle {
+    /// Nothing is to be said yet.
+    pub fn new() -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                status: Mutex::default(),
+                revision: watch::channel(0).0,
+            }),
+        }
+    }
+
+    /// The status of everything.
+    pub fn get(&self) -> Status {
+        self.shared.status.lock().clone()
+    }
+
+    /// Revisions as they come.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.shared.revision.subscribe()
+    }
+
+    /// States that `proxy` refuses a resource of this type that was made from `source`.
+    pub fn nacked(&self, source: &Source, proxy: &str, type_url: &str, message: &str) {
+        let mut news = false;
+        self.edit(source, |status| {
+            let fresh = || Refused {
+                message: message.into(),
+                proxies: BTreeSet::new(),
+            };
+            let known = status.refused.contains_key(type_url);
+            let refused = status.refused.entry(type_url.into()).or_insert_with(fresh);
+            news = !known || *refused.message != *message;
+            if news {
+                refused.message = message.into();
+            }
+            refused.proxies.insert(proxy.into()) || news
+        });
+        if news {
+            tracing::warn!(target: "model", registry = %source.registry, object = %source.object, proxy, type_url, message, "refused by a proxy");
+        }
+    }
+
+    /// States that `proxy` holds what was made from `source` for this type.
+    pub fn acked(&self, source: &Source, proxy: &str, type_url: &str) {
+        self.edit(source, |status| {
+            let Some(refused) = status.refused.get_mut(type_url) else {
+                return false;
+            };
+            let changed = refused.proxies.remove(proxy);
+            if refused.proxies.is_empty() {
+                status.refused.remove(type_url);
+            }
+            changed
+        });
+    }
+
+    /// States that `proxy` is gone, and its refusals with it.
+    pub fn disconnected(&self, proxy: &str) {
+        let refusing = |status: &ObjectStatus| {
+            status
+                .refused
+                .values()
+                .any(|refused| refused.proxies.contains(proxy))
+        };
+        let status = self.get();
+        for (source, status) in status.objects().filter(|(_, status)| refusing(status)) {
+            for type_url in status.refused.keys() {
+                self.acked(source, proxy, type_url);
+            }
+        }
+    }
+
+    /// Says that the text of an object in `set` is rejected, or with `None` that it is not.
+    pub(crate) fn rejected(&self, source: &Source, set: &SetId, rejected: Option<Rejected>) {
+        let logged = rejected.clone();
+        let changed = self.edit(source, |status| {
+            let before = match rejected {
+                Some(rejected) => status.rejected.insert(set.clone(), rejected),
+                None => status.rejected.remove(set),
+            };
+            before.as_ref() != status.rejected.get(set)
+        });
+        if let (true, Some(rejected)) = (changed, logged) {
+            let problems: Vec<_> = rejected.problems.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                target: "model",
+                registry = %source.registry,
+                object = %source.object,
+                at = %rejected.at,
+                problems = problems.join("; "),
+                earlier_in_force = rejected.earlier_in_force,
+                "rejected",
+            );
+        }
+    }
+
+    /// Says what is doubtful about the version of an object that is in use.
+    pub(crate) fn warnings(&self, source: &Source, warnings: BTreeSet<Problem>) {
+        self.edit(source, |status| {
+            let changed = status.warnings != warnings;
+            status.warnings = warnings;
+            changed
+        });
+    }
+
+    /// Says that an object has lost a contest.
+    pub(crate) fn lost(&self, source: &Source, lost: Lost) {
+        let logged = lost.clone();
+        let changed = self.edit(source, |status| {
+            if status.lost.contains(&lost) {
+                return false;
+            }
+            status.lost.retain(|other| other.over != lost.over);
+            status.lost.push(lost);
+            status.lost.sort();
+            true
+        });
+        if changed {
+            let Lost { over, to, at, why } = logged;
+            let at = at.as_ref().map_or("", Origin::as_str);
+            tracing::warn!(target: "model", registry = %source.registry, object = %source.object, at, ?over, winner = %to.object, winner_registry = %to.registry, %why, "conflict lost");
+        }
+    }
+
+    /// Says that an object has not lost this contest.
+    pub(crate) fn not_lost(&self, source: &Source, over: &Contest) {
+        self.edit(source, |status| {
+            let before = status.lost.len();
+            status.lost.retain(|lost| lost.over != *over);
+            status.lost.len() != before
+        });
+    }
+
+    /// Says what is wrong with a set, or a registry as a whole.
+    pub(crate) fn set(&self, registry: &RegistryId, set: Option<&SetId>, status: SetStatus) {
+        let key = (registry.clone(), set.cloned());
+        let mut all = self.shared.status.lock();
+        let unchanged = match all.sets.get(&key) {
+            Some(before) => **before == status,
+            None => status == SetStatus::default(),
+        };
+        if unchanged {
+            return;
+        }
+        if let Some(why) = &status.failing {
+            tracing::warn!(target: "model", %registry, set = set.map(SetId::as_str), %why, "cannot be read; what was read before stays");
+        }
+        for Rejected { at, problems, .. } in &status.unreadable {
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            tracing::warn!(target: "model", %registry, set = set.map(SetId::as_str), %at, problems = problems.join("; "), "unreadable");
+        }
+        if status == SetStatus::default() {
+            all.sets.remove_mut(&key);
+        } else {
+            all.sets.insert_mut(key, Arc::new(status));
+        }
+        self.next_revision(&mut all);
+    }
+
+    /// `change` says whether it changed anything.
+    fn edit(&self, source: &Source, change: impl FnOnce(&mut ObjectStatus) -> bool) -> bool {
+        let mut all = self.shared.status.lock();
+        let mut status = all.objects.get(source).cloned().unwrap_or_default();
+        if !change(Arc::make_mut(&mut status)) {
+            return false;
+        }
+        if *status == ObjectStatus::default() {
+            all.objects.remove_mut(source);
+        } else {
+            all.objects.insert_mut(source.clone(), status);
+        }
+        self.next_revision(&mut all);
+        true
+    }
+
+    fn next_revision(&self, status: &mut Status) {
+        status.revision += 1;
+        self.shared.revision.send_replace(status.revision);
+    }
+}
+
+impl Default for StatusHandle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = serializer.serialize_struct("Status", 3)?;
+        all.serialize_field("revision", &self.revision)?;
+        all.serialize_field(
+            "objects",
+            &List(|| {
+                self.objects
+                    .iter()
+                    .map(|(source, status)| Entry { of: source, status })
+            }),
+        )?;
+        all.serialize_field(
+            "sets",
+            &List(|| {
+                self.sets
+                    .iter()
+                    .map(|(set, status)| Entry { of: set, status })
+            }),
+        )?;
+        all.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'a, K, V> {
+    of: &'a K,
+    status: &'a V,
+}
+
+/// Map keys that are not text, as a list.
+struct List<F>(F);
+
+impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for List<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for item in (self.0)() {
+            list.serialize_element(&item)?;
+        }
+        list.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Meta;
+
+    fn source() -> Source {
+        Source {
+            registry: RegistryId::new("Static", "east"),
+            object: Meta::new("ServiceEntry", "shop", "reviews").key,
+        }
+    }
+
+    fn refused(handle: &StatusHandle) -> Vec<(String, Vec<String>)> {
+        let status = handle.get();
+        let Some(status) = status.object(&source()) else {
+            return Vec::new();
+        };
+        let proxies = |refused: &Refused| refused.proxies.iter().map(ToString::to_string).collect();
+        status
+            .refused
+            .values()
+            .map(|refused| (refused.message.to_string(), proxies(refused)))
+            .collect()
+    }
+
+    #[test]
+    fn a_refusal_lasts_until_its_proxy_accepts_or_leaves() {
+        let handle = StatusHandle::new();
+        handle.nacked(&source(), "a", "cluster", "bad");
+        handle.nacked(&source(), "b", "cluster", "bad");
+        assert_eq!(
+            refused(&handle),
+            [("bad".into(), vec!["a".into(), "b".into()])]
+        );
+        handle.acked(&source(), "a", "cluster");
+        assert_eq!(refused(&handle), [("bad".into(), vec!["b".into()])]);
+        handle.disconnected("b");
+        assert_eq!(refused(&handle), []);
+        assert!(
+            handle.get().object(&source()).is_none(),
+            "nothing is left to say"
+        );
+    }
+
+    #[test]
+    fn saying_the_same_again_is_no_revision() {
+        let handle = StatusHandle::new();
+        let at = Origin::new("a.yaml:1");
+        let rejected = Rejected {
+            at,
+            problems: vec![Problem::error("spec", "bad")],
+            earlier_in_force: true,
+        };
+        let set = SetId::new("a.yaml");
+        handle.rejected(&source(), &set, Some(rejected.clone()));
+        assert_eq!(handle.get().revision(), 1);
+        handle.rejected(&source(), &set, Some(rejected));
+        handle.acked(&source(), "a", "cluster");
+        handle.set(&source().registry, Some(&set), SetStatus::default());
+        assert_eq!(handle.get().revision(), 1);
+        handle.rejected(&source(), &set, None);
+        assert_eq!(*handle.revisions().borrow(), 2);
+    }
+
+    #[test]
+    fn it_serialises_as_lists() {
+        let handle = StatusHandle::new();
+        handle.warnings(&source(), [Problem::warning("spec", "odd")].into());
+        let json = serde_json::to_value(handle.get()).unwrap();
+        assert_eq!(json["objects"][0]["of"]["object"]["name"], "reviews");
+        assert_eq!(json["objects"][0]["status"]["warnings"][0]["what"], "odd");
+    }
+}

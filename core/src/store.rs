@@ -1,1 +1,255 @@
-//! store
+//! The one owner of everything that registries have written.
+//!
+//! ```text
+//! Tx ──► shard (sets, last good versions) ──► guard ──► join (indices, merge) ──► Mesh + touched keys ──► Changes
+//! ```
+//!
+//! One task runs the [`Store`]. Whoever writes, reads or asks does so through a [`StoreHandle`]. Transactions that wait
+//! together are published together; each is in force as a whole or not at all. A mesh that is equal wakes nobody.
+
+mod by_label;
+mod guard;
+mod handle;
+mod join;
+mod merge;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::readiness::{Guard, Readiness};
+use crate::registry::{Command, Envelope, Inlet, Need, RegistryId};
+use crate::status::StatusHandle;
+pub use guard::{GuardSettings, Tally};
+pub(crate) use handle::Holds;
+use handle::Shared;
+pub use handle::{Change, Changes, StoreHandle};
+use join::Join;
+use shard::{Effect, Shard};
+pub use view::{EndedView, FailingView, HeldView, RegistryView, SetView};
+
+/// How many commands are applied before what they changed is published.
+const BATCH: usize = 256;
+
+/// How a store behaves.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The guard against losing much at once.
+    pub guard: GuardSettings,
+    /// What the store holds up until registries have delivered.
+    pub readiness: Readiness,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Store {
+    settings: Settings,
+    commands: UnboundedReceiver<Envelope>,
+    shards: BTreeMap<RegistryId, Shard>,
+    waits: BTreeMap<RegistryId, Wait>,
+    join: Join,
+    shared: Arc<Shared>,
+    status: StatusHandle,
+}
+
+/// Readiness waits for the first full sets of a registry.
+#[derive(Debug)]
+struct Wait {
+    guard: Option<Guard>,
+    until: Option<Instant>,
+}
+
+impl Store {
+    /// An empty store, and the way to it. Nothing happens before [`run`](Self::run).
+    pub fn new(settings: Settings) -> (Self, StoreHandle) {
+        let (inlet, commands) = Inlet::new();
+        let shared = Arc::new(Shared::new());
+        let status = StatusHandle::new();
+        let handle = StoreHandle {
+            inlet,
+            shared: Arc::clone(&shared),
+            readiness: settings.readiness.clone(),
+            status: status.clone(),
+        };
+        let join = Join::new(status.clone());
+        let (shards, waits) = (BTreeMap::new(), BTreeMap::new());
+        (
+            Self {
+                settings,
+                commands,
+                shards,
+                waits,
+                join,
+                shared,
+                status,
+            },
+            handle,
+        )
+    }
+
+    /// Applies what is written until `stop`, or until nobody is left who could write.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let deadline = self.waits.values().filter_map(|wait| wait.until).min();
+            tokio::select! {
+                // Stopping first: what is still queued is of use to nobody.
+                biased;
+                () = stop.cancelled() => return,
+                received = self.commands.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                    self.apply(&mut batch);
+                }
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.stop_waiting(),
+            }
+        }
+    }
+
+    /// Applies commands and publishes the result.
+    fn apply(&mut self, batch: &mut Vec<Envelope>) {
+        let mut since: Option<Instant> = None;
+        let mut answers = Vec::new();
+        let mut delivered = Vec::new();
+        for Envelope { command, at, .. } in batch.drain(..) {
+            let before = since;
+            since = Some(before.map_or(at, |before| before.min(at)));
+            let now = Instant::now();
+            match command {
+                Command::Open(id, need, guard) => {
+                    self.open(id, need, guard);
+                    since = before;
+                }
+                Command::Commit(id, transaction) => {
+                    // A shard that was closed takes nothing; a handle to it may outlive it.
+                    if let Some(shard) = self.shards.get_mut(&id) {
+                        let effects = shard.commit(transaction, now, &self.settings.guard);
+                        self.effect(&id, effects);
+                    }
+                }
+                Command::Synced(id) => {
+                    if let Some(shard) = self.shards.get_mut(&id) {
+                        let effects = shard.synced(now, &self.settings.guard);
+                        self.effect(&id, effects);
+                        delivered.extend(self.waits.remove(&id));
+                    }
+                }
+                Command::Close(id) => {
+                    if let Some(shard) = self.shards.remove(&id) {
+                        self.effect(&id, shard.close());
+                        delivered.extend(self.waits.remove(&id));
+                    }
+                }
+                Command::Failing(id, set, why) => {
+                    if let Some(shard) = self.shards.get_mut(&id) {
+                        shard.failing(set.as_ref(), &why, now);
+                    }
+                    since = before;
+                }
+                Command::Ended(id, why) => {
+                    if let Some(shard) = self.shards.get_mut(&id) {
+                        shard.ended(&why, now);
+                    }
+                    since = before;
+                }
+                Command::Config(config) => self.join.configure(config),
+                Command::Confirm(id, answer) => {
+                    let effects = self.shards.get_mut(&id).and_then(Shard::confirm);
+                    let any = effects.is_some();
+                    self.effect(&id, effects.unwrap_or_default());
+                    answers.push((answer, any));
+                }
+                Command::View(answer) => {
+                    let views = self.shards.values().map(|shard| shard.view(now)).collect();
+                    // Who asked may have gone.
+                    let _ = answer.send(views);
+                    since = before;
+                }
+            }
+        }
+        if let Some(since) = since {
+            let touched = self.join.settle();
+            self.shared
+                .publish(self.join.mesh().clone(), &touched, since);
+        }
+        for (answer, any) in answers {
+            let _ = answer.send(any);
+        }
+        // Only after the mesh is published may readiness say that it is there.
+        drop(delivered);
+        let holds = self
+            .shards
+            .iter()
+            .filter_map(|(id, shard)| Some((id.clone(), shard.held_since()?)));
+        self.shared.applied(holds.collect());
+    }
+
+    fn open(&mut self, id: RegistryId, need: Need, guard: Option<Guard>) {
+        let shard = match self.shards.entry(id.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let readiness = &self.settings.readiness;
+                let guard = guard.or_else(|| {
+                    (!readiness.is_ready()).then(|| readiness.guard(format!("registry {id}")))
+                });
+                let until = match need {
+                    Need::Required => None,
+                    Need::Optional(time) => Some(Instant::now() + time),
+                };
+                self.waits.insert(id.clone(), Wait { guard, until });
+                entry.insert(Shard::new(id, need, self.status.clone()))
+            }
+        };
+        shard.begin_run();
+    }
+
+    fn effect(&mut self, id: &RegistryId, effects: Vec<Effect>) {
+        for effect in effects {
+            self.join.apply(id, effect);
+        }
+    }
+
+    /// Gives up on optional registries whose time is over.
+    fn stop_waiting(&mut self) {
+        let now = Instant::now();
+        let over = |wait: &Wait| wait.until.is_some_and(|until| until <= now);
+        let late: Vec<_> = self
+            .waits
+            .iter()
+            .filter(|(_, wait)| over(wait))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in late {
+            let Some(wait) = self.waits.remove(&id) else {
+                continue;
+            };
+            tracing::warn!(target: "model", registry = %id, "optional registry has not delivered in time: started without it");
+            if let Some(guard) = wait.guard {
+                guard.give_up("started without it");
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    /// What has not been delivered by the end will not be: nothing becomes ready by stopping.
+    fn drop(&mut self) {
+        for (_, wait) in std::mem::take(&mut self.waits) {
+            wait.guard.into_iter().for_each(Guard::abandon);
+        }
+        self.commands.close();
+        while let Ok(envelope) = self.commands.try_recv() {
+            envelope.abandon();
+        }
+        self.shared.close();
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::NamespaceName;
+use crate::model::{Host, NamespaceName, ServiceKey};
 
 /// What happens to outbound traffic that no service claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
@@ -136,8 +136,21 @@ pub struct MeshConfig {
     pub access_log: Option<AccessLog>,
     /// The port of an HTTP proxy listener on every sidecar, if there is to be one.
     pub proxy_http_port: Option<u16>,
+    /// Hosts of services whose clients and endpoints stay within one cluster, beside those that always do.
+    pub cluster_local: BTreeSet<Host>,
     /// What bootstraps are made from.
     pub default_config: ProxyDefaults,
+}
+
+impl MeshConfig {
+    /// Whether a service is another one in each cluster, whatever has its name elsewhere: what belongs to a cluster's own
+    /// operation, and what the operator says.
+    pub fn is_cluster_local(&self, service: &ServiceKey) -> bool {
+        let ServiceKey { namespace, host } = service;
+        namespace.as_str() == "kube-system"
+            || (namespace.as_str() == "default" && host.as_str().starts_with("kubernetes.default."))
+            || self.cluster_local.iter().any(|local| local.covers(host))
+    }
 }
 
 impl Default for MeshConfig {
@@ -155,6 +168,7 @@ impl Default for MeshConfig {
             protocol_detection_timeout: Duration::ZERO,
             access_log: None,
             proxy_http_port: None,
+            cluster_local: BTreeSet::new(),
             default_config: ProxyDefaults::default(),
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::{Endpoint, Labels, Namespace, NamespaceName, Network, Service, ServiceKey, Workload};
+use crate::model::{
+    Endpoint, Labels, Namespace, NamespaceName, Network, Service, ServiceKey, Workload,
+};
 use crate::rules::RuleSpec;
 
 /// A registry's identity: what kind of platform, and which one of that kind. Written `Kubernetes/east`.
@@ -21,7 +23,10 @@ pub struct RegistryId {
 impl RegistryId {
     /// An identity of these two parts.
     pub fn new(provider: &str, cluster: &str) -> Self {
-        Self { provider: provider.into(), cluster: cluster.into() }
+        Self {
+            provider: provider.into(),
+            cluster: cluster.into(),
+        }
     }
 }
 
@@ -117,7 +122,11 @@ impl Meta {
     /// Meta of an object without labels, annotations and times.
     pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
         Self {
-            key: ObjectKey { kind: Kind::new(kind), namespace: namespace.into(), name: name.into() },
+            key: ObjectKey {
+                kind: Kind::new(kind),
+                namespace: namespace.into(),
+                name: name.into(),
+            },
             labels: Labels::default(),
             annotations: Labels::default(),
             generation: 0,
@@ -214,12 +223,20 @@ pub struct Problem {
 impl Problem {
     /// A problem for which the object is not used.
     pub fn error(path: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, path: path.into(), what: what.into(), hint: String::new() }
+        Self {
+            severity: Severity::Error,
+            path: path.into(),
+            what: what.into(),
+            hint: String::new(),
+        }
     }
 
     /// A problem in spite of which the object is used.
     pub fn warning(path: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(path, what) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(path, what)
+        }
     }
 
     /// The same problem with advice.

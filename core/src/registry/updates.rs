@@ -1,11 +1,16 @@
 //! The adapter's end of the store: one shard, written in transactions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Object, ObjectKey, Origin, Problem, RegistryId, SetId};
+use crate::mesh::MeshConfig;
+use crate::readiness::Guard;
+use crate::store::RegistryView;
 
 /// The store has gone; there is nobody left to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -25,11 +30,11 @@ pub enum Need {
 #[derive(Debug, Clone)]
 pub struct Updates {
     id: RegistryId,
-    store: mpsc::Sender<Command>,
+    store: Inlet,
 }
 
 impl Updates {
-    pub(crate) fn new(id: RegistryId, store: mpsc::Sender<Command>) -> Self {
+    pub(crate) fn new(id: RegistryId, store: Inlet) -> Self {
         Self { id, store }
     }
 
@@ -40,7 +45,10 @@ impl Updates {
 
     /// Begins a transaction. Nothing happens before [`Tx::commit`].
     pub fn begin(&self) -> Tx {
-        Tx { updates: self.clone(), transaction: Transaction::default() }
+        Tx {
+            updates: self.clone(),
+            transaction: Transaction::default(),
+        }
     }
 
     /// States that every set of this run has been replaced once. Sets that an earlier run left and this one has not
@@ -49,11 +57,13 @@ impl Updates {
     /// # Errors
     /// The store is gone: stop.
     pub async fn synced(&self) -> Result<(), Closed> {
-        self.send(Command::Synced(self.id.clone())).await
+        self.store
+            .send_when_ready(Command::Synced(self.id.clone()))
+            .await
     }
 
     /// States that `set`, or the whole registry, cannot be read and why. It stays as it was; the next commit that touches it
-    /// clears the failure. Never waits; under pressure a repeated failure may be dropped.
+    /// clears the failure. Never waits.
     pub fn failing(&self, set: Option<&SetId>, why: &dyn std::error::Error) {
         let mut text = why.to_string();
         let mut source = why.source();
@@ -61,14 +71,21 @@ impl Updates {
             text = format!("{text}: {cause}");
             source = cause.source();
         }
-        // A full queue means that the store is busy; the adapter will fail again and say so again.
-        let _ = self.store.try_send(Command::Failing(self.id.clone(), set.cloned(), text));
+        // A store that is gone has nobody left to tell.
+        let _ = self
+            .store
+            .send(Command::Failing(self.id.clone(), set.cloned(), text));
     }
 
     /// Opens a further shard, for a cluster that was added while running. Opening one that exists returns it.
     pub async fn open(&self, id: RegistryId, need: Need) -> Result<Updates, Closed> {
-        self.send(Command::Open(id.clone(), need)).await?;
-        Ok(Updates { id, store: self.store.clone() })
+        self.store
+            .send_when_ready(Command::Open(id.clone(), need, None))
+            .await?;
+        Ok(Updates {
+            id,
+            store: self.store.clone(),
+        })
     }
 
     /// Removes this shard with all it holds. Dropping the handle keeps it.
@@ -76,11 +93,9 @@ impl Updates {
     /// # Errors
     /// The store is gone.
     pub async fn close(self) -> Result<(), Closed> {
-        self.send(Command::Close(self.id.clone())).await
-    }
-
-    async fn send(&self, command: Command) -> Result<(), Closed> {
-        self.store.send(command).await.map_err(|_| Closed)
+        self.store
+            .send_when_ready(Command::Close(self.id.clone()))
+            .await
     }
 }
 
@@ -100,18 +115,24 @@ impl Tx {
 
     /// Adds `object` to `set`, or changes it there.
     pub fn put(&mut self, set: &SetId, object: Object) {
-        self.transaction.ops.push(Op::Put(set.clone(), Box::new(object)));
+        self.transaction
+            .ops
+            .push(Op::Put(set.clone(), Box::new(object)));
     }
 
     /// Removes the object from `set`.
     pub fn delete(&mut self, set: &SetId, key: &ObjectKey) {
-        self.transaction.ops.push(Op::Delete(set.clone(), key.clone()));
+        self.transaction
+            .ops
+            .push(Op::Delete(set.clone(), key.clone()));
     }
 
     /// States that an object of `set` is there and cannot be read. Its last good version stays. Without `key` it is not
     /// known which object it is; then everything of the set that this transaction does not name stays.
     pub fn reject(&mut self, set: &SetId, key: Option<ObjectKey>, at: Origin, why: Vec<Problem>) {
-        self.transaction.ops.push(Op::Reject(set.clone(), key, at, why));
+        self.transaction
+            .ops
+            .push(Op::Reject(set.clone(), key, at, why));
     }
 
     /// States that what this transaction removes may be a fault of the platform: it is held until a second full read agrees.
@@ -125,19 +146,101 @@ impl Tx {
     /// # Errors
     /// The store is gone: stop.
     pub async fn commit(self) -> Result<(), Closed> {
-        let Self { updates, transaction } = self;
-        updates.send(Command::Commit(updates.id.clone(), transaction)).await
+        let Self {
+            updates,
+            transaction,
+        } = self;
+        updates
+            .store
+            .send_when_ready(Command::Commit(updates.id.clone(), transaction))
+            .await
+    }
+}
+
+/// How many commands may wait for the store before writers do.
+const WAITING: usize = 1024;
+
+/// The way into the store: one queue, so that the order of sending is the order of applying. Writers wait while it is
+/// long; reports and orders of operators do not.
+#[derive(Debug, Clone)]
+pub(crate) struct Inlet {
+    queue: mpsc::UnboundedSender<Envelope>,
+    room: Arc<Semaphore>,
+}
+
+impl Inlet {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Envelope>) {
+        let (queue, outlet) = mpsc::unbounded_channel();
+        (
+            Self {
+                queue,
+                room: Arc::new(Semaphore::new(WAITING)),
+            },
+            outlet,
+        )
+    }
+
+    /// Sends at once.
+    pub(crate) fn send(&self, command: Command) -> Result<(), Closed> {
+        self.put(command, None)
+    }
+
+    /// Sends when the store has room.
+    pub(crate) async fn send_when_ready(&self, command: Command) -> Result<(), Closed> {
+        let permit = Arc::clone(&self.room)
+            .acquire_owned()
+            .await
+            .map_err(|_| Closed)?;
+        self.put(command, Some(permit))
+    }
+
+    fn put(&self, command: Command, permit: Option<OwnedSemaphorePermit>) -> Result<(), Closed> {
+        let envelope = Envelope {
+            command,
+            at: Instant::now(),
+            _permit: permit,
+        };
+        self.queue.send(envelope).map_err(|unsent| {
+            unsent.0.abandon();
+            Closed
+        })
+    }
+}
+
+/// A command on its way.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) command: Command,
+    /// When it was sent.
+    pub(crate) at: Instant,
+    /// Its place in the queue, free again when it has been applied.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Envelope {
+    /// Drops a command that will not be applied, without making anything ready.
+    pub(crate) fn abandon(self) {
+        if let Command::Open(_, _, Some(guard)) = self.command {
+            guard.abandon();
+        }
     }
 }
 
 /// What the store is told.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Open(RegistryId, Need),
+    /// A run begins; the guard, if there is one, holds up readiness.
+    Open(RegistryId, Need, Option<Guard>),
     Close(RegistryId),
     Synced(RegistryId),
     Failing(RegistryId, Option<SetId>, String),
     Commit(RegistryId, Transaction),
+    /// A run ended without having been asked to, and why.
+    Ended(RegistryId, String),
+    Config(Arc<MeshConfig>),
+    /// A person agrees with what the guard holds. Answers whether it held anything.
+    Confirm(RegistryId, oneshot::Sender<bool>),
+    View(oneshot::Sender<Vec<RegistryView>>),
 }
 
 /// A transaction's operations, in order.

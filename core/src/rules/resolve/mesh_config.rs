@@ -34,6 +34,7 @@ pub fn mesh_config(written: &Value) -> Result<(MeshConfig, Vec<Problem>), Vec<Pr
 fn complete(written: &spec::MeshConfig) -> MeshConfig {
     let default = MeshConfig::default();
     MeshConfig {
+        cluster_local: default.cluster_local,
         root_namespace: named(
             &written.root_namespace,
             |text| text.into(),

@@ -441,6 +441,7 @@ fn mesh_config_is_completed_with_defaults() {
         namespaces: names.iter().map(|name| (*name).into()).collect(),
     };
     let expected = MeshConfig {
+        cluster_local: Default::default(),
         root_namespace: "infra".into(),
         trust_domain: "acme".into(),
         outbound: OutboundPolicy::RegistryOnly,

@@ -1,0 +1,178 @@
+//! Rules: the one object of each name, and what it declares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Join;
+use super::services::Part;
+use super::workloads::{self, Claim};
+use crate::mesh::{Rule, Source};
+use crate::model::{ClusterId, ServiceKey, ServiceSource};
+use crate::registry::{Object, ObjectKey, RegistryId, Value};
+use crate::rules::{RuleSpec, resolve};
+use crate::status::{Contest, Lost};
+
+/// Who states each rule, and what the one in force declares.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    stated: BTreeMap<ObjectKey, BTreeMap<RegistryId, Arc<Object>>>,
+    declared: BTreeMap<ObjectKey, Declared>,
+}
+
+#[derive(Debug)]
+struct Declared {
+    by: Source,
+    services: Vec<ServiceKey>,
+    workload: Option<super::WorkloadId>,
+}
+
+impl Table {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.stated.keys()
+    }
+}
+
+impl Join {
+    pub(super) fn put_rule(&mut self, source: Source, object: Arc<Object>) {
+        let Source {
+            registry,
+            object: key,
+        } = source;
+        self.rules
+            .stated
+            .entry(key.clone())
+            .or_default()
+            .insert(registry, object);
+        self.due.rules.insert(key);
+    }
+
+    pub(super) fn take_rule(&mut self, source: &Source) {
+        if let Some(all) = self.rules.stated.get_mut(&source.object) {
+            all.remove(&source.registry);
+        }
+        self.status.not_lost(source, &Contest::Name);
+        self.due.rules.insert(source.object.clone());
+    }
+
+    pub(super) fn settle_rule(&mut self, key: &ObjectKey) {
+        self.work.rules += 1;
+        let stated = self.rules.stated.get(key).into_iter().flatten();
+        let winner = stated.min_by_key(|(registry, object)| (object.meta.created, *registry));
+        let winner = winner.map(|(registry, object)| (registry.clone(), Arc::clone(object)));
+        self.report_rule_conflicts(key, winner.as_ref().map(|(registry, _)| registry));
+        if winner.is_none() {
+            self.rules.stated.remove(key);
+        }
+
+        let rule = winner.and_then(|(registry, object)| match &object.value {
+            Value::Rule(spec) => Some(Rule {
+                source: Source {
+                    registry,
+                    object: key.clone(),
+                },
+                meta: object.meta.clone(),
+                spec: spec.clone(),
+            }),
+            _ => None,
+        });
+        let earlier = self.rules.declared.remove(key);
+        let declared = rule.as_ref().map(|rule| self.declare(rule));
+        if let Some(earlier) = earlier {
+            self.withdraw(&earlier, declared.as_ref());
+        }
+        if let Some(declared) = declared {
+            self.rules.declared.insert(key.clone(), declared);
+        }
+
+        let before = self.mesh.rule(key);
+        let same = match (before, &rule) {
+            (None, None) => true,
+            (Some(before), Some(after)) => equal(before, after),
+            _ => false,
+        };
+        if !same {
+            self.mesh.set_rule(key, rule.map(Arc::new));
+            self.touched.rules.insert(key.clone());
+        }
+    }
+
+    fn declare(&mut self, rule: &Rule) -> Declared {
+        let by = rule.source.clone();
+        let mut declared = Declared {
+            by: by.clone(),
+            services: Vec::new(),
+            workload: None,
+        };
+        let cluster = ClusterId::new(Arc::clone(&by.registry.cluster));
+        let trust_domain = Arc::clone(&self.mesh.config().trust_domain);
+        if let RuleSpec::ServiceEntry(entry) = &rule.spec {
+            for (service, endpoints) in
+                resolve::services(&rule.meta, entry, &cluster, &trust_domain)
+            {
+                let key = service.key.clone();
+                self.put_part(by.clone(), key.clone(), Part::Rule(endpoints.into()));
+                self.declare_service(by.clone(), Arc::new(service));
+                declared.services.push(key);
+            }
+        }
+        if let RuleSpec::WorkloadEntry(entry) = &rule.spec {
+            let workload = resolve::workload(&rule.meta, entry, &cluster, &trust_domain);
+            declared.workload = Some(workloads::id(&by.registry, &workload));
+            self.declare_workload(
+                by,
+                Claim::new(ServiceSource::Rule, &rule.meta, Arc::new(workload)),
+            );
+        }
+        declared
+    }
+
+    /// Takes back what a rule declared and does not any more.
+    fn withdraw(&mut self, earlier: &Declared, kept: Option<&Declared>) {
+        let kept = kept.filter(|kept| kept.by == earlier.by);
+        for key in &earlier.services {
+            if kept.is_none_or(|kept| !kept.services.contains(key)) {
+                self.take_part(&earlier.by, key);
+                self.undeclare_service(&earlier.by, key);
+            }
+        }
+        if let Some(id) = &earlier.workload
+            && kept.is_none_or(|kept| kept.workload.as_ref() != Some(id))
+        {
+            self.undeclare_workload(&earlier.by, id);
+        }
+    }
+
+    fn report_rule_conflicts(&self, key: &ObjectKey, winner: Option<&RegistryId>) {
+        let Some(winner) = winner else { return };
+        let source = |registry: &RegistryId| Source {
+            registry: registry.clone(),
+            object: key.clone(),
+        };
+        for registry in self
+            .rules
+            .stated
+            .get(key)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+        {
+            if registry == winner {
+                self.status.not_lost(&source(registry), &Contest::Name);
+            } else {
+                self.status
+                    .lost(&source(registry), Lost::name(&source(winner)));
+            }
+        }
+    }
+}
+
+/// Whether two versions of a rule are to be told apart by who reads it: not by the platform's count of changes.
+fn equal(a: &Rule, b: &Rule) -> bool {
+    let by_value = |rule: &Rule| {
+        (
+            rule.meta.labels.clone(),
+            rule.meta.annotations.clone(),
+            rule.meta.created,
+        )
+    };
+    a.source == b.source && a.spec == b.spec && by_value(a) == by_value(b)
+}

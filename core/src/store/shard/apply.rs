@@ -1,0 +1,434 @@
+//! The steps of a transaction: what changes, what of it is held, and what comes into force.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::staged::Staged;
+use super::{Effect, Failing, Held, Rejection, Set, Shard};
+use crate::mesh::Source;
+use crate::registry::{Object, ObjectKey, SetId};
+use crate::status::{Contest, Lost, Rejected, SetStatus};
+use crate::store::guard::{Balance, GuardSettings, Tally};
+
+/// What a transaction does to one object of one set.
+pub(super) struct Change {
+    set: SetId,
+    key: ObjectKey,
+    next: Option<Arc<Object>>,
+    /// Comes from stating the set as a whole, so the guard looks at it.
+    replaced: bool,
+}
+
+impl Shard {
+    /// What `staged` changes in `set`.
+    pub(super) fn changes(&self, set: &SetId, staged: &Staged, changes: &mut Vec<Change>) {
+        let mut change = |key: &ObjectKey, next, replaced| {
+            changes.push(Change {
+                set: set.clone(),
+                key: key.clone(),
+                next,
+                replaced,
+            });
+        };
+        if staged.replaced && staged.unreadable.is_empty() {
+            let before = self
+                .sets
+                .get(set)
+                .into_iter()
+                .flat_map(|set| set.objects.keys());
+            before
+                .filter(|key| !staged.entries.contains_key(key))
+                .for_each(|key| change(key, None, true));
+        }
+        for (key, entry) in &staged.entries {
+            if let Some(good) = &entry.good {
+                let unchanged = self
+                    .object(set, key)
+                    .is_some_and(|before| **before == *good.object);
+                if unchanged && staged.replaced {
+                    continue;
+                }
+                change(key, Some(Arc::clone(&good.object)), staged.replaced);
+            } else if entry.deleted {
+                change(key, None, false);
+            }
+        }
+    }
+
+    /// The changes that may be applied; what they lose too much of is held.
+    pub(super) fn guarded<'a>(
+        &mut self,
+        replaced: impl IntoIterator<Item = &'a SetId>,
+        changes: Vec<Change>,
+        doubt: Option<String>,
+        now: Instant,
+        guard: &GuardSettings,
+    ) -> Vec<Change> {
+        // Whatever is said about an object takes the place of what was held.
+        let mut earlier = BTreeMap::new();
+        for id in replaced {
+            if let Some(set) = self.sets.get_mut(id) {
+                let held = mem::take(&mut set.held).into_iter();
+                earlier.extend(held.map(|(key, held)| ((id.clone(), key), held.since)));
+            }
+        }
+        for change in changes.iter().filter(|change| !change.replaced) {
+            if let Some(set) = self.sets.get_mut(&change.set) {
+                set.held.remove(&change.key);
+            }
+        }
+        let reason = doubt
+            .filter(|_| guard.enabled)
+            .or_else(|| self.mass_loss(&changes, guard));
+        let Some(reason) = reason else { return changes };
+
+        let why: Arc<str> = reason.into();
+        let moved: BTreeSet<_> = changes
+            .iter()
+            .filter(|change| change.next.is_some())
+            .map(|change| change.key.clone())
+            .collect();
+        let (mut allowed, mut held) = (Vec::new(), 0);
+        for change in changes {
+            let since = earlier.remove(&(change.set.clone(), change.key.clone()));
+            let agreed = since.is_some_and(|since| now - since >= guard.confirm_after);
+            let is_move = change.next.is_none() && moved.contains(&change.key);
+            if agreed || is_move || !self.loses(&change) {
+                allowed.push(change);
+            } else if let Some(set) = self.sets.get_mut(&change.set) {
+                held += 1;
+                let held = Held {
+                    since: since.unwrap_or(now),
+                    why: Arc::clone(&why),
+                    next: change.next,
+                };
+                set.held.insert(change.key, held);
+            }
+        }
+        if held > 0 {
+            tracing::error!(
+                target: "model",
+                registry = %self.id,
+                objects = held,
+                %why,
+                confirm_after = ?guard.confirm_after,
+                "loss held: what was known stays until a second full read agrees or an operator confirms",
+            );
+        }
+        allowed
+    }
+
+    fn mass_loss(&self, changes: &[Change], guard: &GuardSettings) -> Option<String> {
+        if !guard.enabled || !changes.iter().any(|change| change.replaced) {
+            return None;
+        }
+        let mut balance = Balance::default();
+        for change in changes {
+            match (self.object(&change.set, &change.key), &change.next) {
+                (Some(before), _) if change.replaced => {
+                    balance.lose(before);
+                    change.next.iter().for_each(|after| balance.gain(after));
+                }
+                (None, Some(after)) => balance.gain(after),
+                _ => {}
+            }
+        }
+        balance.mass_loss(self.total, guard)
+    }
+
+    /// Whether a replacement takes this object away, or something from it.
+    fn loses(&self, change: &Change) -> bool {
+        let Some(before) = self.object(&change.set, &change.key) else {
+            return false;
+        };
+        let Some(after) = &change.next else {
+            return change.replaced;
+        };
+        let mut balance = Balance::default();
+        balance.lose(before);
+        balance.gain(after);
+        change.replaced && balance.loss() != Tally::default()
+    }
+
+    fn object(&self, set: &SetId, key: &ObjectKey) -> Option<&Arc<Object>> {
+        self.sets.get(set)?.objects.get(key)
+    }
+
+    /// The version of an object that is in force, and the set that holds it.
+    pub(super) fn winner(&self, key: &ObjectKey) -> Option<(&SetId, &Arc<Object>)> {
+        let places = self.places.get(key)?.iter();
+        let candidates = places.filter_map(|set| Some((set, self.object(set, key)?)));
+        candidates.min_by_key(|(set, object)| (object.meta.created, *set))
+    }
+
+    /// Applies changes; what comes into force or goes out of it is the result.
+    pub(super) fn apply(&mut self, changes: Vec<Change>) -> Vec<Effect> {
+        let keys: BTreeSet<_> = changes.iter().map(|change| change.key.clone()).collect();
+        let in_force = |shard: &Self, key| shard.winner(key).map(|(_, object)| Arc::clone(object));
+        let before: Vec<_> = keys.iter().map(|key| in_force(self, key)).collect();
+        let mut shared: BTreeMap<ObjectKey, BTreeSet<SetId>> = BTreeMap::new();
+        let mut balance = Balance::default();
+        for Change {
+            set: id, key, next, ..
+        } in changes
+        {
+            let set = self.sets.entry(id.clone()).or_default();
+            if set.run == 0 {
+                set.run = self.run;
+            }
+            let places = self.places.entry(key.clone()).or_default();
+            if places.len() > 1 || (places.len() == 1 && !places.contains(&id)) {
+                shared
+                    .entry(key.clone())
+                    .or_default()
+                    .extend(places.iter().cloned());
+            }
+            let old = match next {
+                Some(next) => {
+                    balance.gain(&next);
+                    places.insert(id);
+                    set.objects.insert(key, next)
+                }
+                None => {
+                    places.remove(&id);
+                    if places.is_empty() {
+                        self.places.remove(&key);
+                    }
+                    set.objects.remove(&key)
+                }
+            };
+            old.iter().for_each(|old| balance.lose(old));
+        }
+        self.total = balance.applied_to(self.total);
+        shared
+            .iter()
+            .for_each(|(key, before)| self.report_copies(key, before));
+
+        let mut effects = Vec::new();
+        for (key, before) in keys.iter().zip(before) {
+            let after = in_force(self, key);
+            if after.is_none() {
+                self.status.warnings(&self.source(key), BTreeSet::new());
+            }
+            if before.as_ref().map(Arc::as_ptr) != after.as_ref().map(Arc::as_ptr) {
+                effects.push(Effect { before, after });
+            }
+        }
+        effects
+    }
+
+    /// Tells which copies of an object are not used; `before` are sets that held one.
+    fn report_copies(&self, key: &ObjectKey, before: &BTreeSet<SetId>) {
+        let source = self.source(key);
+        let now = self.places.get(key).cloned().unwrap_or_default();
+        for gone in before.difference(&now) {
+            self.status.not_lost(&source, &Contest::Copy(gone.clone()));
+        }
+        let Some((winner, in_force)) = self.winner(key) else {
+            return;
+        };
+        for set in &now {
+            if set == winner {
+                self.status.not_lost(&source, &Contest::Copy(set.clone()));
+                continue;
+            }
+            let why = format!(
+                "{} declares it, too; the oldest counts, then the first set by name",
+                in_force.origin
+            );
+            let lost = Lost {
+                over: Contest::Copy(set.clone()),
+                to: source.clone(),
+                at: self.object(set, key).map(|object| object.origin.clone()),
+                why: why.into(),
+            };
+            self.status.lost(&source, lost);
+        }
+    }
+
+    fn source(&self, object: &ObjectKey) -> Source {
+        Source {
+            registry: self.id.clone(),
+            object: object.clone(),
+        }
+    }
+}
+
+/// What is kept beside the objects of a set.
+impl Shard {
+    /// Notes that a transaction has spoken of a set, and what it could not read there.
+    pub(super) fn touch_set(&mut self, id: &SetId, staged: Staged, now: Instant) {
+        let run = self.run;
+        let set = self.sets.entry(id.clone()).or_default();
+        set.committed = Some(now);
+        set.failing = None;
+        if staged.replaced || set.run == 0 {
+            set.run = run;
+        }
+        let mut said: BTreeSet<ObjectKey> = staged.entries.keys().cloned().collect();
+        if staged.replaced {
+            said.extend(mem::take(&mut set.rejected).into_keys());
+            said.extend(mem::take(&mut set.twice));
+            set.unreadable.clear();
+        }
+        set.unreadable.extend(staged.unreadable);
+        let mut again = BTreeMap::new();
+        let mut warnings = Vec::new();
+        for (key, entry) in staged.entries {
+            set.rejected.remove(&key);
+            set.twice.remove(&key);
+            if let Some(rejected) = entry.rejected {
+                set.rejected.insert(key.clone(), rejected);
+            }
+            if let Some(good) = entry.good {
+                if let Some(origin) = good.again {
+                    set.twice.insert(key.clone());
+                    again.insert(key.clone(), (good.object.origin.clone(), origin));
+                }
+                warnings.push((key, good.warnings));
+            }
+        }
+        for key in &said {
+            self.report_object(id, key, again.remove(key));
+        }
+        for (key, warnings) in warnings {
+            if self.winner(&key).is_some_and(|(set, _)| set == id) {
+                self.status
+                    .warnings(&self.source(&key), warnings.into_iter().collect());
+            }
+        }
+        self.report_set(id);
+        self.drop_if_empty(id);
+    }
+
+    fn report_object(
+        &self,
+        id: &SetId,
+        key: &ObjectKey,
+        again: Option<(crate::registry::Origin, crate::registry::Origin)>,
+    ) {
+        let source = self.source(key);
+        let set = self.sets.get(id);
+        let rejected = set
+            .and_then(|set| set.rejected.get(key))
+            .map(|rejection| Rejected {
+                at: rejection.at.clone(),
+                problems: rejection.problems.clone(),
+                earlier_in_force: self.object(id, key).is_some(),
+            });
+        self.status.rejected(&source, id, rejected);
+        let over = Contest::Twice(id.clone());
+        match again {
+            None => self.status.not_lost(&source, &over),
+            Some((first, second)) => {
+                let why = format!("{first} declares it, too; the oldest counts, then the first");
+                self.status.lost(
+                    &source,
+                    Lost {
+                        over,
+                        to: source.clone(),
+                        at: Some(second),
+                        why: why.into(),
+                    },
+                );
+            }
+        }
+    }
+
+    fn report_set(&self, id: &SetId) {
+        let Some(set) = self.sets.get(id) else { return };
+        let unreadable = |rejection: &Rejection| Rejected {
+            at: rejection.at.clone(),
+            problems: rejection.problems.clone(),
+            earlier_in_force: !set.objects.is_empty(),
+        };
+        let status = SetStatus {
+            failing: set.failing.as_ref().map(|failing| Arc::clone(&failing.why)),
+            unreadable: set.unreadable.iter().map(unreadable).collect(),
+        };
+        self.status.set(&self.id, Some(id), status);
+    }
+
+    /// Says that a set, or the registry as a whole, cannot be read, or can.
+    pub(super) fn set_failing(&mut self, set: Option<&SetId>, failing: Option<(&str, Instant)>) {
+        let place = match set {
+            None => &mut self.failing,
+            Some(id) => match self.sets.get_mut(id) {
+                Some(set) => &mut set.failing,
+                None => return,
+            },
+        };
+        let earlier = place.take();
+        *place = failing.map(|(why, now)| Failing {
+            why: why.into(),
+            since: earlier.map_or(now, |earlier| earlier.since),
+        });
+        match set {
+            Some(id) => self.report_set(id),
+            None => {
+                let failing = self
+                    .failing
+                    .as_ref()
+                    .map(|failing| Arc::clone(&failing.why));
+                self.status.set(
+                    &self.id,
+                    None,
+                    SetStatus {
+                        failing,
+                        unreadable: Vec::new(),
+                    },
+                );
+            }
+        }
+    }
+
+    /// Clears what a set has beside its objects, and lists their removal.
+    pub(super) fn forget(&mut self, id: &SetId, changes: &mut Vec<Change>) {
+        let Some(set) = self.sets.get_mut(id) else {
+            return;
+        };
+        let gone = set.objects.keys();
+        changes.extend(gone.map(|key| Change {
+            set: id.clone(),
+            key: key.clone(),
+            next: None,
+            replaced: true,
+        }));
+        let mut said: BTreeSet<_> = mem::take(&mut set.rejected).into_keys().collect();
+        said.extend(mem::take(&mut set.twice));
+        set.unreadable.clear();
+        set.failing = None;
+        said.iter()
+            .for_each(|key| self.report_object(id, key, None));
+        self.report_set(id);
+    }
+
+    pub(super) fn take_all_held(&mut self) -> Vec<Change> {
+        let held = self.sets.iter_mut().flat_map(|(id, set)| {
+            let held = mem::take(&mut set.held).into_iter();
+            held.map(|(key, held)| Change {
+                set: id.clone(),
+                key,
+                next: held.next,
+                replaced: true,
+            })
+        });
+        held.collect()
+    }
+
+    /// A set of which nothing is left is not listed.
+    pub(super) fn drop_if_empty(&mut self, id: &SetId) {
+        let is_empty = |set: &Set| {
+            set.objects.is_empty()
+                && set.rejected.is_empty()
+                && set.unreadable.is_empty()
+                && set.failing.is_none()
+        };
+        if self.sets.get(id).is_some_and(is_empty) {
+            self.sets.remove(id);
+        }
+    }
+}

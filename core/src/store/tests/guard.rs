@@ -1,0 +1,1 @@
+//! The guard, as operators and adapters meet it.
