@@ -1,3 +1,4 @@
 //! The suites that cross crates, one module each.
 
+mod architecture;
 mod envoy_static;
