@@ -113,6 +113,25 @@ pub struct Service {
 }
 
 impl Service {
+    /// A service of a platform's own, found by addresses that the registry states, seen by whom mesh config says.
+    pub fn new(key: ServiceKey, ports: Vec<ServicePort>) -> Self {
+        Self {
+            name: key.host.as_str().into(),
+            key,
+            source: ServiceSource::Platform,
+            created: None,
+            labels: Labels::default(),
+            ports,
+            addresses: BTreeMap::new(),
+            resolution: Resolution::ClientSide,
+            location: Location::Internal,
+            export_to: None,
+            subject_alt_names: BTreeSet::new(),
+            workload_selector: None,
+            publish_not_ready: false,
+        }
+    }
+
     /// Whether clients dial its endpoints' own addresses instead of one for the service.
     pub fn is_headless(&self) -> bool {
         self.resolution == Resolution::Passthrough
