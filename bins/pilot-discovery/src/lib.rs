@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod http;
+pub mod listen;
 pub mod logging;
 pub mod mesh_config;
 pub mod version;
