@@ -37,7 +37,10 @@ goldens:
 
 bench:
 	$(CARGO) build --release --locked -p pilot-discovery -p pilothouse-tests --bins
-	$(CARGO) run --release --locked -p pilothouse-tests --bin bench -- $(PROXIES)
+	@for proxies in $(PROXIES); do \
+		echo "== $$proxies proxies, 1,000 services x 10 endpoints"; \
+		$(CARGO) run --release --locked --quiet -p pilothouse-tests --bin xdsload -- run --clients $$proxies || exit 1; \
+	done
 
 demo: envoy
 	$(CARGO) build --locked -p pilot-discovery -p bookinfo-vm --bins

@@ -1,0 +1,203 @@
+//! `xdsload`: thousands of simulated Envoys against one xDS server, each with its own TCP connection and stream.
+//!
+//! A client costs a fraction of what the server spends on it, so that both fit on one small machine: HTTP/2, gRPC and protobuf are read by
+//! hand, in place, and only as far as a client needs.
+
+mod client;
+mod fleet;
+mod grpc;
+mod h2;
+mod kind;
+mod node;
+mod process;
+mod report;
+mod request;
+mod scenario;
+#[cfg(test)]
+mod server;
+mod tables;
+mod wire;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::fleet::Options;
+use crate::h2::Windows;
+use crate::kind::Mode;
+use crate::node::NodeTemplate;
+
+/// Simulates many Envoys and measures the xDS server that configures them.
+#[derive(Debug, Parser)]
+#[command(name = "xdsload")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Writes a mesh, starts pilot-discovery on it, and measures: first configuration, changes, reconnection.
+    Run {
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// Services, each a file with one HTTP port and a virtual address of its own.
+        #[arg(long, default_value_t = 1000)]
+        services: usize,
+        /// Endpoints of each service.
+        #[arg(long, default_value_t = 10)]
+        endpoints: usize,
+        /// How often one endpoint's file is edited.
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+        /// Milliseconds between two edits.
+        #[arg(long, default_value_t = 500)]
+        pause_ms: u64,
+        /// The pilot-discovery to start; by default this workspace's, built by cargo in this program's profile.
+        #[arg(long)]
+        server_bin: Option<PathBuf>,
+        /// One more flag for it, as --flag=value; may be repeated.
+        #[arg(long, allow_hyphen_values = true)]
+        server_arg: Vec<String>,
+    },
+    /// Connects to a server that runs already, and measures: first configuration, reconnection.
+    Clients {
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// Where it serves xDS without TLS.
+        #[arg(long)]
+        addr: SocketAddr,
+        /// A client with fewer load assignments is not complete.
+        #[arg(long, default_value_t = 0)]
+        assignments: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+struct FleetArgs {
+    /// How many clients.
+    #[arg(long, default_value_t = 1000)]
+    clients: usize,
+    /// The variant of the protocol.
+    #[arg(long, value_enum, default_value_t = Mode::Delta)]
+    mode: Mode,
+    /// Threads of the generator.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// HTTP/2 window of a stream; Envoy's default.
+    #[arg(long, default_value_t = 16 << 20)]
+    stream_window: u32,
+    /// HTTP/2 window of a connection; Envoy's default.
+    #[arg(long, default_value_t = 24 << 20)]
+    connection_window: u32,
+    /// The namespace of the clients.
+    #[arg(long, default_value = "default")]
+    namespace: String,
+    /// INTERCEPTION_MODE of the clients.
+    #[arg(long, default_value = "REDIRECT")]
+    interception_mode: String,
+    /// Further node metadata, as KEY=VALUE; may be repeated.
+    #[arg(long, value_parser = key_value)]
+    metadata: Vec<(String, String)>,
+    /// How many extensions each node lists; a stock Envoy has about 400.
+    #[arg(long, default_value_t = 0)]
+    extensions: usize,
+    /// Seconds that any step may take.
+    #[arg(long, default_value_t = 120)]
+    patience: u64,
+    /// Prints JSON in place of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(run(Cli::parse()))
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let (json, report) = match cli.command {
+        Command::Run {
+            fleet,
+            services,
+            endpoints,
+            rounds,
+            pause_ms,
+            server_bin,
+            server_arg,
+        } => {
+            let mesh = scenario::Mesh {
+                services,
+                endpoints,
+                rounds,
+                pause: Duration::from_millis(pause_ms),
+                server: server_bin,
+                server_args: server_arg,
+            };
+            process::check_open_files(fleet.clients)?;
+            (
+                fleet.json,
+                scenario::run(&mesh, |server| fleet.resolve(server, services)).await?,
+            )
+        }
+        Command::Clients {
+            fleet,
+            addr,
+            assignments,
+        } => {
+            process::check_open_files(fleet.clients)?;
+            (
+                fleet.json,
+                scenario::attach(fleet.resolve(addr, assignments)).await?,
+            )
+        }
+    };
+    let text = if json {
+        serde_json::to_string_pretty(&report).context("rendering the report")? + "\n"
+    } else {
+        report.to_string()
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("printing the report")
+}
+
+impl FleetArgs {
+    fn resolve(&self, server: SocketAddr, least_assignments: usize) -> Options {
+        let mut metadata = vec![(
+            "INTERCEPTION_MODE".to_owned(),
+            self.interception_mode.clone(),
+        )];
+        metadata.extend(self.metadata.iter().cloned());
+        Options {
+            clients: self.clients,
+            threads: self.threads.clamp(1, self.clients.max(1)),
+            server,
+            mode: self.mode,
+            windows: Windows {
+                stream: self.stream_window,
+                connection: self.connection_window,
+            },
+            node: NodeTemplate {
+                namespace: self.namespace.clone(),
+                metadata,
+                extensions: self.extensions,
+            },
+            least_assignments,
+            patience: Duration::from_secs(self.patience),
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("{text:?} is not of the form KEY=VALUE"))
+}
