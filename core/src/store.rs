@@ -14,7 +14,7 @@ mod join;
 mod merge;
 mod shard;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 use std::collections::BTreeMap;
@@ -29,10 +29,10 @@ use crate::readiness::{Guard, Readiness};
 use crate::registry::{Command, Envelope, Inlet, Need, RegistryId};
 use crate::status::StatusHandle;
 pub use guard::{GuardSettings, Tally};
-pub(crate) use handle::Holds;
 use handle::Shared;
 pub use handle::{Change, Changes, StoreHandle};
 use join::Join;
+pub use join::Work;
 use shard::{Effect, Shard};
 pub use view::{EndedView, FailingView, HeldView, RegistryView, SetView};
 
@@ -78,6 +78,7 @@ impl Store {
             shared: Arc::clone(&shared),
             readiness: settings.readiness.clone(),
             status: status.clone(),
+            confirm_after: settings.guard.confirm_after,
         };
         let join = Join::new(status.clone());
         let (shards, waits) = (BTreeMap::new(), BTreeMap::new());

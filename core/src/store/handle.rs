@@ -1,11 +1,14 @@
 //! The store seen from outside: writers open shards, readers take meshes and changes, operators look and confirm.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
+use super::join::Work;
 use super::view::RegistryView;
 use crate::mesh::{Mesh, MeshConfig, Touched};
 use crate::readiness::Readiness;
@@ -19,6 +22,7 @@ pub struct StoreHandle {
     pub(super) shared: Arc<Shared>,
     pub(super) readiness: Readiness,
     pub(super) status: StatusHandle,
+    pub(super) confirm_after: Duration,
 }
 
 impl StoreHandle {
@@ -40,6 +44,11 @@ impl StoreHandle {
     /// The mesh as last published.
     pub fn mesh(&self) -> Arc<Mesh> {
         Arc::clone(&self.shared.published.lock().mesh)
+    }
+
+    /// How many values the store has computed so far.
+    pub fn work(&self) -> Work {
+        self.shared.published.lock().work
     }
 
     /// Changes from here on.
@@ -91,8 +100,13 @@ impl StoreHandle {
     }
 
     /// Since when the guard holds something of which registry.
-    pub(crate) fn holds(&self) -> watch::Receiver<Holds> {
+    pub(crate) fn holds(&self) -> watch::Receiver<BTreeMap<RegistryId, Instant>> {
         self.shared.holds.subscribe()
+    }
+
+    /// How long after a loss a second full read is believed.
+    pub(crate) fn confirm_after(&self) -> Duration {
+        self.confirm_after
     }
 
     async fn ask<T>(
@@ -156,11 +170,12 @@ pub(super) struct Shared {
 }
 
 /// Since when something is held.
-pub(crate) type Holds = std::collections::BTreeMap<RegistryId, Instant>;
+type Holds = BTreeMap<RegistryId, Instant>;
 
 #[derive(Debug, Default)]
 struct Published {
     mesh: Arc<Mesh>,
+    work: Work,
     subscribers: Vec<Weak<Subscriber>>,
     closed: bool,
 }
@@ -181,9 +196,10 @@ impl Shared {
     }
 
     /// Publishes a mesh, and wakes everybody if it differs.
-    pub(super) fn publish(&self, mesh: Mesh, touched: &Touched, since: Instant) {
+    pub(super) fn publish(&self, mesh: Mesh, touched: &Touched, since: Instant, work: Work) {
         let mesh = Arc::new(mesh);
         let mut published = self.published.lock();
+        published.work = work;
         published.mesh = Arc::clone(&mesh);
         if touched.is_empty() {
             return;
@@ -197,7 +213,7 @@ impl Shared {
         });
     }
 
-    pub(super) fn applied(&self, holds: Holds) {
+    pub(super) fn applied(&self, holds: BTreeMap<RegistryId, Instant>) {
         self.holds.send_if_modified(|before| {
             let changed = *before != holds;
             *before = holds;

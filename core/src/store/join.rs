@@ -18,6 +18,8 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::shard::Effect;
 use crate::mesh::{Mesh, MeshConfig, Source, Touched};
 use crate::model::{ClusterId, NamespaceName, NetworkId, ServiceKey, WorkloadKey};
@@ -52,13 +54,17 @@ struct Due {
     endpoints: BTreeSet<ServiceKey>,
 }
 
-/// How many values have been computed, equal ones included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Work {
-    pub(super) rules: u64,
-    pub(super) workloads: u64,
-    pub(super) services: u64,
-    pub(super) endpoints: u64,
+/// How many values have been computed, those included that came out equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Work {
+    /// Rules, and what they declare.
+    pub rules: u64,
+    /// Workloads.
+    pub workloads: u64,
+    /// Services.
+    pub services: u64,
+    /// Lists of a service's endpoints.
+    pub endpoints: u64,
 }
 
 impl Join {

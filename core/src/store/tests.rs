@@ -1,6 +1,6 @@
 //! The store from the outside: what is written, and what its readers see.
 
-mod build;
+pub(crate) mod build;
 mod guard;
 mod random;
 
