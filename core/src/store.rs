@@ -180,7 +180,7 @@ impl Store {
         if let Some(since) = since {
             let touched = self.join.settle();
             self.shared
-                .publish(self.join.mesh().clone(), &touched, since);
+                .publish(self.join.mesh().clone(), &touched, since, self.join.work());
         }
         for (answer, any) in answers {
             let _ = answer.send(any);
