@@ -7,8 +7,16 @@
 //!
 //! This crate knows no platform: what it serves comes from [`pilothouse_core::mesh::Mesh`] alone.
 
+pub mod encode;
 pub mod fanout;
+pub mod inputs;
 pub mod json;
+pub mod metrics;
+pub mod names;
 pub mod protocol;
 pub mod resource;
+pub mod selection;
+pub mod server;
 pub mod snapshot;
+pub mod translate;
+pub mod view;

@@ -1,0 +1,89 @@
+//! Inputs: everything that one resource is made from, as one value.
+//!
+//! This module is the only one that reads the mesh for translation. An [`Input`] is also the key under which its translation
+//! is remembered: what is not in it cannot reach the resource. It shares large parts with the mesh by `Arc`, which makes
+//! comparing cheap as long as nothing changed.
+
+pub mod assignments;
+pub mod clusters;
+pub mod listeners;
+pub mod own;
+pub mod routes;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use pilothouse_core::mesh::Mesh;
+use pilothouse_core::model::{Host, Resolution, Service, ServiceSource};
+
+pub use assignments::Assignments;
+pub use clusters::Clusters;
+pub use listeners::Listeners;
+pub use own::own;
+pub use routes::Routes;
+
+use crate::resource::{Name, ResourceType};
+use crate::view::{Class, View, proxied_ports};
+
+/// Everything that one resource is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// A cluster.
+    Cluster(clusters::ClusterInput),
+    /// A load assignment.
+    Assignment(assignments::AssignmentInput),
+    /// A listener.
+    Listener(listeners::ListenerInput),
+    /// A route configuration.
+    Route(routes::RouteInput),
+}
+
+/// One kind of resource, as a function of what a namespace sees and of a projection of the proxy.
+pub trait Generator {
+    /// What it reads of a proxy.
+    type Projection: Clone + Ord + std::hash::Hash + Debug;
+
+    /// What it makes.
+    const TYPE: ResourceType;
+
+    /// All names.
+    fn names(mesh: &Mesh, view: &View, projection: &Self::Projection) -> BTreeSet<Name>;
+
+    /// The names in which a host's service has a part. May name too many, but none too few: what a service has a part in
+    /// before or after its change is all that its change can reach.
+    fn names_of_host(
+        mesh: &Mesh,
+        view: &View,
+        projection: &Self::Projection,
+        host: &Host,
+    ) -> BTreeSet<Name>;
+
+    /// Everything that the resource of this name is made from; `None` where there is to be none.
+    fn input(mesh: &Mesh, view: &View, projection: &Self::Projection, name: &Name)
+    -> Option<Input>;
+}
+
+/// Whether a change of this service's endpoints reaches anything but its load assignments: clusters with endpoints in
+/// them, listeners for single endpoints. (What is inbound depends on endpoints through the selection of proxies.)
+pub fn endpoints_reach_configuration(service: &Service) -> bool {
+    match service.resolution {
+        Resolution::Dns | Resolution::DnsRoundRobin => true,
+        Resolution::Passthrough => {
+            service.addresses.is_empty()
+                && proxied_ports(service).any(|(_, class)| class != Class::Http)
+        }
+        Resolution::ClientSide | Resolution::DynamicDns | Resolution::Alias(_) => false,
+    }
+}
+
+/// Whether clients dial the endpoints of this service one by one: it has no address of its own, and endpoints may come and go.
+fn is_dialled_by_endpoint(mesh: &Mesh, service: &Service) -> bool {
+    let has_endpoints = || {
+        mesh.endpoints(&service.key)
+            .is_some_and(|all| !all.is_empty())
+    };
+    service.is_headless()
+        && (service.source == ServiceSource::Platform
+            || service.workload_selector.is_some()
+            || has_endpoints())
+}

@@ -1,0 +1,176 @@
+//! Inputs of outbound clusters: one for each port of each service, and those that no service has a part in.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilothouse_core::mesh::{Endpoints, Mesh};
+use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
+
+use super::{Generator, Input};
+use crate::names;
+use crate::resource::{Name, ResourceType};
+use crate::selection::{Family, ForClusters, ForOwn, Target};
+use crate::view::{Class, View, proxied_ports};
+
+/// What a cluster is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ClusterInput {
+    /// A port of a service.
+    Outbound(OutboundCluster),
+    /// [`names::BLACK_HOLE`].
+    BlackHole,
+    /// [`names::PASSTHROUGH`].
+    Passthrough {
+        /// The time-out of a TCP connection.
+        connect_timeout: Duration,
+    },
+    /// A port of the workload behind the proxy.
+    Inbound(InboundCluster),
+    /// [`names::INBOUND_PASSTHROUGH`].
+    InboundPassthrough(Inbound),
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OutboundCluster {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Which of its ports.
+    pub port: ServicePort,
+    /// How endpoints are found.
+    pub discovery: Discovery,
+    /// The time-out of a TCP connection to an endpoint.
+    pub connect_timeout: Duration,
+}
+
+/// How a cluster finds its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Discovery {
+    /// By load assignments of their own.
+    Assignment,
+    /// They are where the client dialled.
+    OriginalDestination,
+    /// By resolving names.
+    Dns {
+        /// What to resolve.
+        endpoints: Option<Arc<Endpoints>>,
+        /// Whether one answer is used at a time.
+        one_at_a_time: bool,
+        /// How often names are resolved where records do not say.
+        refresh: Duration,
+        /// Which addresses are asked for.
+        family: Family,
+    },
+}
+
+/// What all inbound clusters read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Inbound {
+    /// The versions of IP in use.
+    pub family: Family,
+    /// Whether the client's address is kept as source.
+    pub transparent: bool,
+    /// The time-out of a TCP connection.
+    pub connect_timeout: Duration,
+}
+
+/// A port of the workload behind the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InboundCluster {
+    /// The number that the workload listens on.
+    pub target_port: u16,
+    /// The services that have it, the one that decides first.
+    pub targets: Vec<Target>,
+    /// Whether the loopback address is dialled instead of the one that the client dialled.
+    pub loopback: bool,
+    /// What all inbound clusters read.
+    pub inbound: Inbound,
+}
+
+impl Inbound {
+    /// What inbound clusters of a proxy read.
+    pub(super) fn of(mesh: &Mesh, own: &ForOwn) -> Self {
+        Self {
+            family: own.family,
+            transparent: own.interception == pilothouse_core::model::Interception::Tproxy,
+            connect_timeout: mesh.config().connect_timeout,
+        }
+    }
+}
+
+/// Outbound clusters.
+#[derive(Debug)]
+pub struct Clusters;
+
+impl Generator for Clusters {
+    type Projection = ForClusters;
+
+    const TYPE: ResourceType = ResourceType::Cluster;
+
+    fn names(_: &Mesh, view: &View, _: &ForClusters) -> BTreeSet<Name> {
+        let mut all: BTreeSet<Name> = view
+            .services()
+            .flat_map(|service| names_of(service))
+            .collect();
+        all.extend([names::BLACK_HOLE, names::PASSTHROUGH].map(Name::from));
+        all
+    }
+
+    fn names_of_host(_: &Mesh, view: &View, _: &ForClusters, host: &Host) -> BTreeSet<Name> {
+        view.service(host)
+            .into_iter()
+            .flat_map(|service| names_of(service))
+            .collect()
+    }
+
+    fn input(mesh: &Mesh, view: &View, projection: &ForClusters, name: &Name) -> Option<Input> {
+        let connect_timeout = mesh.config().connect_timeout;
+        let input = match name.as_str() {
+            names::BLACK_HOLE => ClusterInput::BlackHole,
+            names::PASSTHROUGH => ClusterInput::Passthrough { connect_timeout },
+            _ => {
+                let (service, port) = service_port(view, name)?;
+                let discovery = discovery(mesh, &service, projection)?;
+                ClusterInput::Outbound(OutboundCluster {
+                    service,
+                    port,
+                    discovery,
+                    connect_timeout,
+                })
+            }
+        };
+        Some(Input::Cluster(input))
+    }
+}
+
+/// The clusters of a service.
+pub(super) fn names_of(service: &Service) -> impl Iterator<Item = Name> {
+    let dynamic = service.resolution == Resolution::DynamicDns;
+    let ports = proxied_ports(service).filter(move |_| !dynamic);
+    ports.map(|(port, _)| names::outbound_cluster(port.port, "", &service.key.host))
+}
+
+/// The service and port that an outbound cluster's name means.
+pub(super) fn service_port(view: &View, name: &Name) -> Option<(Arc<Service>, ServicePort)> {
+    let (port, subset, host) = names::parse_outbound_cluster(name.as_str())?;
+    let service = view.service(&host).filter(|_| subset.is_empty())?;
+    let port = service
+        .port(port)
+        .filter(|port| Class::of(port.protocol).is_some())?;
+    Some((service.clone(), port.clone()))
+}
+
+fn discovery(mesh: &Mesh, service: &Service, projection: &ForClusters) -> Option<Discovery> {
+    match service.resolution {
+        Resolution::ClientSide => Some(Discovery::Assignment),
+        Resolution::Passthrough => Some(Discovery::OriginalDestination),
+        Resolution::Dns | Resolution::DnsRoundRobin => Some(Discovery::Dns {
+            endpoints: mesh.endpoints(&service.key).cloned(),
+            one_at_a_time: service.resolution == Resolution::DnsRoundRobin,
+            refresh: mesh.config().dns_refresh_rate,
+            family: projection.family,
+        }),
+        Resolution::DynamicDns | Resolution::Alias(_) => None,
+    }
+}

@@ -1,0 +1,310 @@
+//! Inputs of outbound listeners: one for each address and port that any service claims, the one that captured connections
+//! reach first, and that of the HTTP proxy.
+
+mod slot;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilothouse_core::mesh::{AccessLog, Mesh, OutboundPolicy};
+use pilothouse_core::model::{Cidr, Host, Interception, Protocol, Service, ServiceKey};
+
+pub use super::own::{InboundChain, VirtualInbound};
+use super::{Generator, Input};
+use crate::names::{self, RouteName};
+use crate::resource::{Name, ResourceType};
+use crate::selection::{Family, ForListeners};
+use crate::view::{Class, View, proxied_ports};
+use slot::Slot;
+
+/// What a listener is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ListenerInput {
+    /// [`names::VIRTUAL_OUTBOUND`].
+    VirtualOutbound(VirtualOutbound),
+    /// An address and port that services claim.
+    Outbound(OutboundListener),
+    /// The HTTP proxy.
+    HttpProxy(HttpProxy),
+    /// [`names::VIRTUAL_INBOUND`].
+    VirtualInbound(VirtualInbound),
+}
+
+/// The listener that captured connections reach first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VirtualOutbound {
+    /// Where it listens.
+    pub addresses: Vec<IpAddr>,
+    /// Whether the address that was dialled is kept by the kernel (TPROXY).
+    pub transparent: bool,
+    /// What becomes of connections that no listener claims.
+    pub outbound: OutboundPolicy,
+    /// The access log.
+    pub access_log: Option<AccessLog>,
+}
+
+/// An address and port that services claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OutboundListener {
+    /// Its name.
+    pub name: Name,
+    /// The addresses: one, or one of each version of IP.
+    pub addresses: Vec<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// Whether it is bound; otherwise connections are handed to it.
+    pub bind: bool,
+    /// Where requests go.
+    pub http: Option<HttpChain>,
+    /// Where connections to certain addresses or server names go.
+    pub tcp: Vec<TcpChain>,
+    /// Where all other connections go.
+    pub rest: Option<Rest>,
+    /// How long to wait for the first bytes; zero waits for ever.
+    pub detection_timeout: Duration,
+    /// The access log.
+    pub access_log: Option<AccessLog>,
+}
+
+/// Where requests go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HttpChain {
+    /// The route configuration.
+    pub route: Name,
+    /// Whether it takes only what is found to be HTTP without TLS; otherwise it takes everything.
+    pub sniffed: bool,
+}
+
+/// Where certain connections go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TcpChain {
+    /// The service.
+    pub service: ServiceKey,
+    /// Its cluster.
+    pub cluster: Name,
+    /// To which addresses; none stands for all.
+    pub cidrs: Vec<Cidr>,
+    /// With which server name.
+    pub server_name: Option<Host>,
+}
+
+/// Where connections go that no chain takes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Rest {
+    /// To a service.
+    Service {
+        /// The service.
+        service: ServiceKey,
+        /// Its cluster.
+        cluster: Name,
+    },
+    /// Wherever outbound traffic goes that no service claims.
+    Policy(OutboundPolicy),
+}
+
+/// The HTTP proxy listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HttpProxy {
+    /// Its name.
+    pub name: Name,
+    /// Where it listens.
+    pub addresses: Vec<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// The access log.
+    pub access_log: Option<AccessLog>,
+}
+
+/// Outbound listeners.
+#[derive(Debug)]
+pub struct Listeners;
+
+impl Generator for Listeners {
+    type Projection = ForListeners;
+
+    const TYPE: ResourceType = ResourceType::Listener;
+
+    fn names(mesh: &Mesh, view: &View, projection: &ForListeners) -> BTreeSet<Name> {
+        let services = view.services();
+        let mut all: BTreeSet<Name> = services
+            .flat_map(|service| names_of(mesh, projection, service))
+            .collect();
+        if projection.interception != Interception::None {
+            all.insert(names::VIRTUAL_OUTBOUND.into());
+        }
+        if let Some(port) = http_proxy_port(mesh, projection) {
+            all.insert(Slot::Loopback.name(port, projection.family));
+        }
+        all
+    }
+
+    fn names_of_host(
+        mesh: &Mesh,
+        view: &View,
+        projection: &ForListeners,
+        host: &Host,
+    ) -> BTreeSet<Name> {
+        view.service(host)
+            .map(|service| names_of(mesh, projection, service))
+            .unwrap_or_default()
+    }
+
+    fn input(mesh: &Mesh, view: &View, projection: &ForListeners, name: &Name) -> Option<Input> {
+        let config = mesh.config();
+        let family = projection.family;
+        let access_log = config.access_log.clone();
+        if name.as_str() == names::VIRTUAL_OUTBOUND {
+            return (projection.interception != Interception::None).then(|| {
+                Input::Listener(ListenerInput::VirtualOutbound(VirtualOutbound {
+                    addresses: Slot::Wildcard.addresses(family),
+                    transparent: projection.interception == Interception::Tproxy,
+                    outbound: config.outbound,
+                    access_log,
+                }))
+            });
+        }
+        let proxy = http_proxy_port(mesh, projection);
+        if let Some(port) = proxy.filter(|port| Slot::Loopback.name(*port, family) == *name) {
+            let addresses = Slot::Loopback.addresses(family);
+            return Some(Input::Listener(ListenerInput::HttpProxy(HttpProxy {
+                name: name.clone(),
+                addresses,
+                port,
+                access_log,
+            })));
+        }
+        let (slot, port) = Slot::parse(name, projection)?;
+        let chains = chains(mesh, view, projection, slot, port)?;
+        Some(Input::Listener(ListenerInput::Outbound(OutboundListener {
+            name: name.clone(),
+            addresses: slot.addresses(family),
+            port,
+            bind: slot == Slot::Loopback,
+            http: chains.http,
+            tcp: chains.tcp,
+            rest: chains.rest,
+            detection_timeout: config.protocol_detection_timeout,
+            access_log,
+        })))
+    }
+}
+
+fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeSet<Name> {
+    let mut all = BTreeSet::new();
+    for (port, class) in proxied_ports(service) {
+        let claims = slot::claims(mesh, projection, service, port.port, class);
+        all.extend(
+            claims
+                .into_iter()
+                .map(|claim| claim.slot.name(port.port, projection.family)),
+        );
+    }
+    all
+}
+
+/// The addresses that stand for all of the versions of IP in use.
+pub(super) fn wildcards(family: Family) -> Vec<IpAddr> {
+    Slot::Wildcard.addresses(family)
+}
+
+fn http_proxy_port(mesh: &Mesh, projection: &ForListeners) -> Option<u16> {
+    projection.http_proxy.or(mesh.config().proxy_http_port)
+}
+
+#[derive(Default)]
+struct Chains {
+    http: Option<HttpChain>,
+    tcp: Vec<TcpChain>,
+    rest: Option<Rest>,
+}
+
+/// Divides a slot among the services that claim it: requests by route, connections by address and server name; where two
+/// services claim the same connections, the older one has them. `None` where nobody claims the slot.
+fn chains(
+    mesh: &Mesh,
+    view: &View,
+    projection: &ForListeners,
+    slot: Slot,
+    port: u16,
+) -> Option<Chains> {
+    if !slot::is_open(mesh, projection, slot, port) {
+        return None;
+    }
+    let claims = slot::claims_of(mesh, view, projection, slot, port);
+    let requests = slot.shares_requests() && view.on_port(port, Class::Http).next().is_some();
+    let mut chains = Chains::default();
+    let mut taken: BTreeSet<(Option<Cidr>, Option<Host>)> = BTreeSet::new();
+    for (service, protocol, claim) in &claims {
+        let server_name = if slot.shares_requests() {
+            server_name(service, *protocol)
+        } else {
+            None
+        };
+        let cluster = names::outbound_cluster(port, "", &service.key.host);
+        let cidrs: Vec<Cidr> = claim
+            .cidrs
+            .iter()
+            .filter(|cidr| taken.insert((Some(**cidr), server_name.clone())))
+            .copied()
+            .collect();
+        let chain = TcpChain {
+            service: service.key.clone(),
+            cluster: cluster.clone(),
+            cidrs,
+            server_name: server_name.clone(),
+        };
+        if !chain.cidrs.is_empty() {
+            chains.tcp.push(chain.clone());
+        }
+        let takes_names =
+            claim.everywhere && server_name.is_some() && taken.insert((None, server_name));
+        if takes_names {
+            chains.tcp.push(TcpChain {
+                cidrs: Vec::new(),
+                ..chain.clone()
+            });
+        }
+        let takes_rest =
+            claim.everywhere && (chain.server_name.is_none() || slot == Slot::Loopback);
+        if takes_rest && chains.rest.is_none() {
+            chains.rest = Some(Rest::Service {
+                service: service.key.clone(),
+                cluster,
+            });
+            if !slot.shares_requests() && protocol.is_auto() {
+                let route = RouteName::Sniffed(service.key.host.clone(), port).name();
+                chains.http = Some(HttpChain {
+                    route,
+                    sniffed: true,
+                });
+            }
+        }
+    }
+    let sniffs = slot.shares_requests() && claims.iter().any(|(_, protocol, _)| protocol.is_auto());
+    if requests || sniffs {
+        chains.http = Some(HttpChain {
+            route: RouteName::Port(port).name(),
+            sniffed: slot == Slot::Wildcard || chains.rest.is_some(),
+        });
+    }
+    if chains.http.is_none() && chains.tcp.is_empty() && chains.rest.is_none() {
+        return None;
+    }
+    if slot == Slot::Wildcard && chains.rest.is_none() {
+        chains.rest = Some(Rest::Policy(mesh.config().outbound));
+    }
+    Some(chains)
+}
+
+/// The name by which TLS connections to a service are told from others at a shared address.
+fn server_name(service: &Service, protocol: Protocol) -> Option<Host> {
+    (protocol.is_tls() && service.key.host.as_str() != "*").then(|| service.key.host.clone())
+}
+
+/// Services in the order in which they get what several claim.
+fn by_age(services: &mut Vec<Arc<Service>>) {
+    services.sort_by(|a, b| (a.age(), &a.key).cmp(&(b.age(), &b.key)));
+    services.dedup_by(|a, b| a.key == b.key);
+}

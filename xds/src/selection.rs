@@ -1,0 +1,197 @@
+//! What applies to a proxy, as small values: proxies with an equal value share all that is made from it.
+//!
+//! Each generator declares the projection that it reads and sees nothing else of a proxy.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pilothouse_core::mesh::Mesh;
+use pilothouse_core::model::{
+    Address, ClusterId, Endpoint, Interception, NamespaceName, Proxy, Service, ServiceKey,
+    ServicePort, ServiceSource,
+};
+
+use crate::view::Class;
+
+/// The versions of IP that a proxy has addresses of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+    /// Both.
+    Dual,
+}
+
+impl Family {
+    fn of(addresses: &[IpAddr]) -> Self {
+        match (
+            addresses.iter().any(IpAddr::is_ipv4),
+            addresses.iter().any(IpAddr::is_ipv6),
+        ) {
+            (true, true) => Self::Dual,
+            (false, true) => Self::V6,
+            _ => Self::V4,
+        }
+    }
+}
+
+/// What outbound clusters read of a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForClusters {
+    /// Which addresses names resolve to.
+    pub family: Family,
+}
+
+/// What load assignments read of a proxy: nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForAssignments;
+
+/// What outbound listeners read of a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForListeners {
+    /// Whose virtual addresses count.
+    pub cluster: ClusterId,
+    /// How traffic gets to the proxy.
+    pub interception: Interception,
+    /// Which addresses wildcards stand for.
+    pub family: Family,
+    /// Whether it may not bind ports below 1024 (`UNPRIVILEGED_POD`).
+    pub unprivileged: bool,
+    /// The port of its HTTP proxy listener (`HTTP_PROXY_PORT`), over mesh config's.
+    pub http_proxy: Option<u16>,
+}
+
+/// What routes read of a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForRoutes {
+    /// Whose virtual addresses count.
+    pub cluster: ClusterId,
+    /// The DNS domain that short names are completed with.
+    pub domain: Arc<str>,
+}
+
+/// A port of a service that a proxy's workload answers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The service.
+    pub service: ServiceKey,
+    /// What the platform calls the service.
+    pub name: Arc<str>,
+    /// The port as its clients see it.
+    pub port: ServicePort,
+    /// The number that the workload listens on.
+    pub target_port: u16,
+}
+
+/// What a proxy's own, inbound configuration is made from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForOwn {
+    /// How traffic gets to the proxy.
+    pub interception: Interception,
+    /// Which addresses it listens on.
+    pub family: Family,
+    /// What it answers: the services in the order of their age.
+    pub targets: Arc<[Target]>,
+}
+
+/// Everything that applies to a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Selection {
+    /// Whose view it has.
+    pub namespace: NamespaceName,
+    /// For outbound clusters.
+    pub clusters: ForClusters,
+    /// For load assignments.
+    pub assignments: ForAssignments,
+    /// For outbound listeners.
+    pub listeners: ForListeners,
+    /// For routes.
+    pub routes: ForRoutes,
+    /// For all that is inbound.
+    pub own: ForOwn,
+}
+
+impl Selection {
+    /// What applies to `proxy`.
+    pub fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
+        let family = Family::of(&proxy.addresses);
+        let metadata = |key| proxy.metadata.get(key).map(|value| &**value);
+        Self {
+            namespace: proxy.namespace.clone(),
+            clusters: ForClusters { family },
+            assignments: ForAssignments,
+            listeners: ForListeners {
+                cluster: proxy.cluster.clone(),
+                interception: proxy.interception,
+                family,
+                unprivileged: metadata("UNPRIVILEGED_POD") == Some("true"),
+                http_proxy: metadata("HTTP_PROXY_PORT")
+                    .and_then(|port| port.parse().ok())
+                    .filter(|port| *port != 0),
+            },
+            routes: ForRoutes {
+                cluster: proxy.cluster.clone(),
+                domain: proxy.id.domain.clone(),
+            },
+            own: ForOwn {
+                interception: proxy.interception,
+                family,
+                targets: targets(mesh, proxy),
+            },
+        }
+    }
+}
+
+/// The ports of the services that have an endpoint at one of the proxy's addresses. Only services of its own namespace:
+/// nobody else says what a workload answers.
+fn targets(mesh: &Mesh, proxy: &Proxy) -> Arc<[Target]> {
+    let at = proxy.addresses.iter().flat_map(|ip| mesh.services_at(*ip));
+    let mut services: Vec<&Arc<Service>> = at
+        .filter(|service| service.key.namespace == proxy.namespace)
+        .collect();
+    services.sort_by(|a, b| (a.source, a.age(), &a.key).cmp(&(b.source, b.age(), &b.key)));
+    services.dedup_by(|a, b| a.key == b.key);
+    services
+        .iter()
+        .flat_map(|service| targets_of(mesh, proxy, service))
+        .collect()
+}
+
+fn targets_of(mesh: &Mesh, proxy: &Proxy, service: &Service) -> Vec<Target> {
+    let endpoints = mesh
+        .endpoints(&service.key)
+        .into_iter()
+        .flat_map(|all| all.iter());
+    let mine: Vec<&Endpoint> = endpoints
+        .filter(|endpoint| is_at(endpoint, service.source, proxy))
+        .collect();
+    let mut targets = Vec::new();
+    for port in service
+        .ports
+        .iter()
+        .filter(|port| Class::of(port.protocol).is_some())
+    {
+        let mut numbers: Vec<u16> = mine
+            .iter()
+            .filter_map(|endpoint| endpoint.port(port))
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        targets.extend(numbers.into_iter().map(|target_port| Target {
+            service: service.key.clone(),
+            name: service.name.clone(),
+            port: port.clone(),
+            target_port,
+        }));
+    }
+    targets
+}
+
+/// A rule names addresses wherever they are, whatever cluster the rule was read from.
+fn is_at(endpoint: &Endpoint, source: ServiceSource, proxy: &Proxy) -> bool {
+    let has = |address: &Address| address.ip().is_some_and(|ip| proxy.addresses.contains(&ip));
+    let cluster = source == ServiceSource::Rule || endpoint.cluster == proxy.cluster;
+    cluster && endpoint.network == proxy.network && endpoint.addresses.iter().any(has)
+}

@@ -1,0 +1,135 @@
+//! Clusters of services.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3::{Cluster, cluster};
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::extensions::clusters::common::dns::v3::DnsLookupFamily;
+use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
+use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
+use envoy_types::util::pack_any;
+use pilothouse_core::mesh::Endpoints;
+
+use super::super::assignment;
+use super::super::common::{ISTIO_METADATA, ads, duration, metadata, number, object, uint};
+use super::super::{Notes, Output};
+use super::{http_options, of_type, output, protocol_options, services, unlimited};
+use crate::inputs::clusters::{Discovery, OutboundCluster};
+use crate::names;
+use crate::resource::Cause;
+use crate::selection::Family;
+
+/// Spreads what many proxies would resolve at once.
+const DNS_JITTER: Duration = Duration::from_millis(100);
+/// c-ares reuses a UDP socket, and so its source port, this many times.
+const QUERIES_PER_SOCKET: u32 = 100;
+
+pub(super) fn translate(input: &OutboundCluster) -> Output {
+    let key = &input.service.key;
+    let name = names::outbound_cluster(input.port.port, "", &key.host);
+    let mut cluster = Cluster {
+        name: name.to_string(),
+        // Prometheus' rules find the end of the name by it.
+        alt_stat_name: format!("{name};"),
+        connect_timeout: duration(input.connect_timeout),
+        circuit_breakers: Some(unlimited()),
+        lb_policy: cluster::LbPolicy::LeastRequest.into(),
+        common_lb_config: Some(by_locality()),
+        typed_extension_protocol_options: http_options(protocol_options(input.port.protocol)),
+        metadata: metadata([(
+            ISTIO_METADATA,
+            object([
+                ("default_original_port", number(input.port.port)),
+                (
+                    "services",
+                    services(
+                        [(
+                            key.host.as_str(),
+                            &*input.service.name,
+                            key.namespace.as_str(),
+                        )]
+                        .into_iter(),
+                    ),
+                ),
+            ]),
+        )]),
+        ..Default::default()
+    };
+    match &input.discovery {
+        Discovery::Assignment => {
+            cluster.cluster_discovery_type = of_type(cluster::DiscoveryType::Eds);
+            cluster.eds_cluster_config = Some(cluster::EdsClusterConfig {
+                eds_config: Some(ads()),
+                service_name: name.to_string(),
+            });
+        }
+        Discovery::OriginalDestination => {
+            cluster.cluster_discovery_type = of_type(cluster::DiscoveryType::OriginalDst);
+            cluster.lb_policy = cluster::LbPolicy::ClusterProvided.into();
+            cluster.common_lb_config = None;
+        }
+        Discovery::Dns {
+            endpoints,
+            one_at_a_time,
+            refresh,
+            family,
+        } => {
+            let endpoints: &[_] = endpoints
+                .as_ref()
+                .map_or(&[], |endpoints| Endpoints::as_slice(endpoints));
+            let inline = assignment::inline(
+                name.as_str(),
+                &input.port,
+                endpoints.iter(),
+                input.service.publish_not_ready,
+                *one_at_a_time,
+            );
+            // Envoy refuses a logical cluster that has no name to resolve.
+            let logical = *one_at_a_time && !inline.endpoints.is_empty();
+            cluster.cluster_discovery_type = Some(dns(logical, *refresh, *family));
+            cluster.load_assignment = Some(inline);
+        }
+    }
+    let mut notes = Notes::default();
+    notes.causes.insert(Cause::Service(key.clone()));
+    output(name, notes, cluster)
+}
+
+/// Makes the weights of localities count.
+fn by_locality() -> cluster::CommonLbConfig {
+    use cluster::common_lb_config::{LocalityConfigSpecifier, LocalityWeightedLbConfig};
+    cluster::CommonLbConfig {
+        locality_config_specifier: Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(
+            LocalityWeightedLbConfig {},
+        )),
+        ..Default::default()
+    }
+}
+
+fn dns(logical: bool, refresh: Duration, family: Family) -> cluster::ClusterDiscoveryType {
+    let family = match family {
+        Family::V4 => DnsLookupFamily::V4Only,
+        Family::V6 => DnsLookupFamily::V6Only,
+        Family::Dual => DnsLookupFamily::All,
+    };
+    let resolver = CaresDnsResolverConfig {
+        udp_max_queries: uint(QUERIES_PER_SOCKET),
+        ..Default::default()
+    };
+    let config = DnsCluster {
+        dns_refresh_rate: duration(refresh),
+        respect_dns_ttl: true,
+        dns_jitter: duration(DNS_JITTER),
+        dns_lookup_family: family.into(),
+        all_addresses_in_single_endpoint: logical,
+        typed_dns_resolver_config: Some(TypedExtensionConfig {
+            name: "envoy.network.dns_resolver.cares".into(),
+            typed_config: Some(pack_any(resolver)),
+        }),
+        ..Default::default()
+    };
+    cluster::ClusterDiscoveryType::ClusterType(cluster::CustomClusterType {
+        name: "envoy.clusters.dns".into(),
+        typed_config: Some(pack_any(config)),
+    })
+}

@@ -1,0 +1,116 @@
+//! The network filter that routes requests, and the HTTP filters within.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::Http1ProtocolOptions;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
+use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::extensions::filters::http::cors::v3::Cors;
+use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
+use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::{FilterConfig, filter_config};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    CodecType, ForwardClientCertDetails, RouteSpecifier, SetCurrentClientCertDetails, UpgradeConfig,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, Rds, http_filter,
+};
+use envoy_types::util::pack_any;
+use pilothouse_core::mesh::AccessLog;
+use prost::Message;
+
+use super::Notes;
+use super::access_log::access_log;
+use super::common::{ads, boolean, duration};
+use crate::resource::Name;
+
+/// How requests are told apart by direction.
+pub(super) enum Routes<'a> {
+    /// Outbound, by a route configuration of its own.
+    Named(&'a Name),
+    /// Outbound, for clients that speak to an HTTP proxy.
+    Proxy(&'a Name),
+    /// Inbound, by a route configuration that is part of the listener.
+    Inbound(RouteConfiguration),
+}
+
+/// Routes requests by `routes`.
+pub(super) fn connection_manager(
+    stat_prefix: String,
+    routes: Routes<'_>,
+    log: Option<&AccessLog>,
+    notes: &mut Notes,
+) -> Filter {
+    let mut manager = HttpConnectionManager {
+        codec_type: CodecType::Auto.into(),
+        stat_prefix,
+        access_log: access_log(log),
+        // Rules decide how long a stream may be silent.
+        stream_idle_timeout: duration(Duration::ZERO),
+        normalize_path: boolean(true),
+        use_remote_address: boolean(false),
+        upgrade_configs: vec![UpgradeConfig {
+            upgrade_type: "websocket".into(),
+            ..Default::default()
+        }],
+        http_filters: http_filters(),
+        ..Default::default()
+    };
+    match routes {
+        Routes::Named(route) => manager.route_specifier = Some(named(route, notes)),
+        Routes::Proxy(route) => {
+            manager.http_protocol_options = Some(Http1ProtocolOptions {
+                allow_absolute_url: boolean(true),
+                ..Default::default()
+            });
+            manager.route_specifier = Some(named(route, notes));
+        }
+        Routes::Inbound(route) => {
+            manager.server_name = "istio-envoy".into();
+            manager.forward_client_cert_details = ForwardClientCertDetails::AppendForward.into();
+            manager.set_current_client_cert_details = Some(SetCurrentClientCertDetails {
+                subject: boolean(true),
+                dns: true,
+                uri: true,
+                ..Default::default()
+            });
+            manager.route_specifier = Some(RouteSpecifier::RouteConfig(route));
+        }
+    }
+    Filter {
+        name: "envoy.filters.network.http_connection_manager".into(),
+        config_type: Some(filter::ConfigType::TypedConfig(pack_any(manager))),
+    }
+}
+
+fn named(route: &Name, notes: &mut Notes) -> RouteSpecifier {
+    notes.routes.insert(route.clone());
+    RouteSpecifier::Rds(Rds {
+        config_source: Some(ads()),
+        route_config_name: route.to_string(),
+    })
+}
+
+fn http_filters() -> Vec<HttpFilter> {
+    let grpc_stats = FilterConfig {
+        emit_filter_state: true,
+        per_method_stat_specifier: Some(filter_config::PerMethodStatSpecifier::StatsForAllMethods(
+            envoy_types::pb::google::protobuf::BoolValue { value: false },
+        )),
+        ..Default::default()
+    };
+    vec![
+        http_filter("envoy.filters.http.grpc_stats", grpc_stats),
+        http_filter("envoy.filters.http.fault", HttpFault::default()),
+        http_filter("envoy.filters.http.cors", Cors::default()),
+        http_filter("envoy.filters.http.router", Router::default()),
+    ]
+}
+
+fn http_filter<T: Message + prost::Name>(name: &str, config: T) -> HttpFilter {
+    HttpFilter {
+        name: name.into(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(config))),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,146 @@
+//! The listener of captured inbound connections.
+
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
+use pilothouse_core::mesh::AccessLog;
+
+use super::super::common::{boolean, uint};
+use super::super::http::{Routes, connection_manager};
+use super::super::{Notes, Output, route, tcp};
+use super::filters::{
+    except, http_inspector, original_destination, original_source, tls_inspector,
+};
+use super::{RAW_BUFFER, TLS, chain, inspected, listener, output, plain_http};
+use crate::inputs::listeners::{InboundChain, VirtualInbound};
+use crate::names;
+use crate::resource::{Cause, Name};
+use crate::view::Class;
+
+pub(super) fn translate(input: &VirtualInbound) -> Output {
+    let mut notes = Notes::of_mesh_config();
+    let log = input.access_log.as_ref();
+    // A connection to this very port would be forwarded to itself without end.
+    let itself = FilterChainMatch {
+        destination_port: uint(names::INBOUND_PORT.into()),
+        ..Default::default()
+    };
+    let black_hole = tcp::proxy(names::BLACK_HOLE, log, &mut notes);
+    let mut chains = vec![chain(
+        names::VIRTUAL_INBOUND_BLACK_HOLE,
+        Some(itself),
+        black_hole,
+    )];
+    chains.extend(catch_all(log, &mut notes));
+    for one in &input.chains {
+        notes
+            .causes
+            .insert(Cause::Service(one.target.service.clone()));
+        chains.extend(of_port(one, log, &mut notes));
+    }
+    // A port whose protocol is declared has nothing to be found out.
+    let declared: Vec<u16> = input
+        .chains
+        .iter()
+        .filter(|chain| chain.class != Class::Auto)
+        .map(|chain| chain.target.target_port)
+        .collect();
+    let mut listener_filters = vec![original_destination()];
+    listener_filters.extend(input.transparent.then(original_source));
+    listener_filters.push(except(tls_inspector(), &declared));
+    listener_filters.push(except(http_inspector(), &declared));
+    let message = Listener {
+        filter_chains: chains,
+        listener_filters,
+        transparent: input.transparent.then(|| boolean(true)).flatten(),
+        ..listener(
+            names::VIRTUAL_INBOUND,
+            &input.addresses,
+            names::INBOUND_PORT,
+            TrafficDirection::Inbound,
+            log,
+        )
+    };
+    output(notes, inspected(message, input.detection_timeout))
+}
+
+/// The chains of a port that a service has.
+fn of_port(one: &InboundChain, log: Option<&AccessLog>, notes: &mut Notes) -> Vec<FilterChain> {
+    let port = one.target.target_port;
+    let name = format!("0.0.0.0_{port}");
+    let at = |matching: FilterChainMatch| {
+        Some(FilterChainMatch {
+            destination_port: uint(port.into()),
+            ..matching
+        })
+    };
+    let http = |notes: &mut Notes| {
+        let virtual_host = names::inbound_virtual_host(one.target.port.port);
+        let operation = names::virtual_host(&one.target.service.host, one.target.port.port);
+        let routes = route::inbound(&one.cluster, virtual_host, &operation, notes);
+        connection_manager(
+            format!("inbound_{name}"),
+            Routes::Inbound(routes),
+            log,
+            notes,
+        )
+    };
+    match one.class {
+        Class::Http => vec![chain(&name, at(FilterChainMatch::default()), http(notes))],
+        Class::Tcp => vec![chain(
+            &name,
+            at(FilterChainMatch::default()),
+            tcp::proxy(one.cluster.as_str(), log, notes),
+        )],
+        Class::Auto => {
+            let mut chains = vec![chain(&name, at(plain_http()), http(notes))];
+            chains.extend(transports().map(|transport| {
+                chain(
+                    &name,
+                    at(transport),
+                    tcp::proxy(one.cluster.as_str(), log, notes),
+                )
+            }));
+            chains
+        }
+    }
+}
+
+/// The chains of all other ports.
+fn catch_all(log: Option<&AccessLog>, notes: &mut Notes) -> Vec<FilterChain> {
+    let cluster = Name::from(names::INBOUND_PASSTHROUGH);
+    let routes = route::inbound(&cluster, inbound_any(), ":*", notes);
+    let http = connection_manager(
+        names::INBOUND_PASSTHROUGH.into(),
+        Routes::Inbound(routes),
+        log,
+        notes,
+    );
+    let mut chains = vec![chain(
+        names::VIRTUAL_INBOUND_CATCH_ALL_HTTP,
+        Some(plain_http()),
+        http,
+    )];
+    chains.extend(transports().map(|transport| {
+        chain(
+            names::VIRTUAL_INBOUND,
+            Some(transport),
+            tcp::proxy(cluster.as_str(), log, notes),
+        )
+    }));
+    chains
+}
+
+fn inbound_any() -> String {
+    names::inbound_virtual_host(0)
+}
+
+/// Connections with and without TLS. Envoy chooses by transport before it chooses by application, and does not come back: a
+/// chain for any transport would not get what another refuses.
+fn transports() -> impl Iterator<Item = FilterChainMatch> {
+    [RAW_BUFFER, TLS]
+        .into_iter()
+        .map(|transport| FilterChainMatch {
+            transport_protocol: transport.into(),
+            ..Default::default()
+        })
+}

@@ -1,0 +1,140 @@
+//! Outbound listeners.
+
+use envoy_types::pb::envoy::config::core::v3::{CidrRange, TrafficDirection};
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
+use pilothouse_core::model::Cidr;
+
+use super::super::common::{boolean, uint};
+use super::super::http::{Routes, connection_manager};
+use super::super::{Notes, Output, tcp};
+use super::filters::{http_inspector, tls_inspector};
+use super::{by_policy, chain, inspected, listener, output, plain_http, unbound};
+use crate::inputs::listeners::{HttpProxy, OutboundListener, Rest, TcpChain, VirtualOutbound};
+use crate::names;
+use crate::resource::Cause;
+
+/// The listener that captured connections reach, and that hands them to the listener of where they were going.
+pub(super) fn first(input: &VirtualOutbound) -> Output {
+    let mut notes = Notes::of_mesh_config();
+    let log = input.access_log.as_ref();
+    // A connection to this very port would be forwarded to itself without end.
+    let itself = FilterChainMatch {
+        destination_port: uint(names::OUTBOUND_PORT.into()),
+        ..Default::default()
+    };
+    let black_hole = tcp::proxy(names::BLACK_HOLE, log, &mut notes);
+    let rest = by_policy(input.outbound, log, &mut notes);
+    let message = Listener {
+        use_original_dst: boolean(true),
+        transparent: input.transparent.then(|| boolean(true)).flatten(),
+        filter_chains: vec![
+            chain(names::VIRTUAL_OUTBOUND_BLACK_HOLE, Some(itself), black_hole),
+            chain(names::VIRTUAL_OUTBOUND_CATCH_ALL, None, rest),
+        ],
+        ..listener(
+            names::VIRTUAL_OUTBOUND,
+            &input.addresses,
+            names::OUTBOUND_PORT,
+            TrafficDirection::Outbound,
+            log,
+        )
+    };
+    output(notes, message)
+}
+
+/// The listener of an address and port that services claim.
+pub(super) fn of_services(input: &OutboundListener) -> Output {
+    let mut notes = Notes::of_mesh_config();
+    let log = input.access_log.as_ref();
+    let mut chains: Vec<FilterChain> = Vec::new();
+    for one in &input.tcp {
+        notes.causes.insert(Cause::Service(one.service.clone()));
+        let filter = tcp::proxy(one.cluster.as_str(), log, &mut notes);
+        chains.push(chain("", Some(matching(one)), filter));
+    }
+    if let Some(http) = &input.http {
+        let prefix = format!("outbound_{}", input.name);
+        let filter = connection_manager(prefix, Routes::Named(&http.route), log, &mut notes);
+        chains.push(chain("", http.sniffed.then(plain_http), filter));
+    }
+    let mut rest = input.rest.as_ref().map(|rest| match rest {
+        Rest::Service { service, cluster } => {
+            notes.causes.insert(Cause::Service(service.clone()));
+            chain("", None, tcp::proxy(cluster.as_str(), log, &mut notes))
+        }
+        Rest::Policy(policy) => chain(
+            names::PASSTHROUGH_CHAIN,
+            None,
+            by_policy(*policy, log, &mut notes),
+        ),
+    });
+    if chains.is_empty() {
+        chains.extend(rest.take());
+    }
+    let mut message = Listener {
+        filter_chains: chains,
+        default_filter_chain: rest,
+        ..listener(
+            input.name.as_str(),
+            &input.addresses,
+            input.port,
+            TrafficDirection::Outbound,
+            log,
+        )
+    };
+    let finds_http = input.http.as_ref().is_some_and(|http| http.sniffed);
+    if finds_http || input.tcp.iter().any(|one| one.server_name.is_some()) {
+        message = inspected(message, input.detection_timeout);
+        message.listener_filters.push(tls_inspector());
+    }
+    if finds_http {
+        message.listener_filters.push(http_inspector());
+    }
+    output(
+        notes,
+        if input.bind {
+            message
+        } else {
+            unbound(message)
+        },
+    )
+}
+
+/// The listener for clients that speak to an HTTP proxy.
+pub(super) fn http_proxy(input: &HttpProxy) -> Output {
+    let mut notes = Notes::of_mesh_config();
+    let log = input.access_log.as_ref();
+    let route = names::HTTP_PROXY_ROUTE.into();
+    let filter = connection_manager(
+        format!("outbound_{}", input.name),
+        Routes::Proxy(&route),
+        log,
+        &mut notes,
+    );
+    let message = Listener {
+        filter_chains: vec![chain("", None, filter)],
+        ..listener(
+            input.name.as_str(),
+            &input.addresses,
+            input.port,
+            TrafficDirection::Outbound,
+            log,
+        )
+    };
+    output(notes, message)
+}
+
+fn matching(chain: &TcpChain) -> FilterChainMatch {
+    FilterChainMatch {
+        prefix_ranges: chain.cidrs.iter().map(range).collect(),
+        server_names: chain.server_name.iter().map(ToString::to_string).collect(),
+        ..Default::default()
+    }
+}
+
+fn range(cidr: &Cidr) -> CidrRange {
+    CidrRange {
+        address_prefix: cidr.ip().to_string(),
+        prefix_len: uint(cidr.prefix_len().into()),
+    }
+}

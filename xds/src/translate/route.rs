@@ -1,0 +1,194 @@
+//! Route configurations.
+
+mod domains;
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::route::v3::retry_policy::{
+    RetryHostPredicate, retry_host_predicate,
+};
+use envoy_types::pb::envoy::config::route::v3::{
+    Decorator, DirectResponseAction, RetryPolicy, Route, RouteAction, RouteConfiguration,
+    RouteMatch, VirtualHost, route, route_action, route_match,
+};
+use envoy_types::pb::envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
+use envoy_types::util::pack_any;
+use pilothouse_core::mesh::OutboundPolicy;
+
+use super::common::{boolean, duration, uint};
+use super::{Message, Notes, Output};
+use crate::inputs::routes::{Member, RouteInput};
+use crate::names::{self, RouteName};
+use crate::resource::{Cause, Name};
+
+/// The longest body of a response that a rule gives.
+const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
+/// How often a failed request is tried again.
+const RETRIES: u32 = 2;
+/// How often another endpoint is looked for that has not failed yet.
+const HOST_SELECTION_ATTEMPTS: i64 = 5;
+/// The failures after which a request has not been answered and may go elsewhere.
+const RETRY_ON: &str =
+    "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+/// The failures after which the workload has not seen the request.
+const INBOUND_RETRY_ON: &str = "reset-before-request";
+
+pub(super) fn translate(input: &RouteInput) -> Output {
+    let mut notes = Notes::default();
+    let name = input.name.name();
+    let mut hosts: Vec<VirtualHost> = Vec::with_capacity(input.members.len() + 1);
+    if let RouteName::Sniffed(..) = input.name {
+        hosts.extend(
+            input
+                .members
+                .iter()
+                .map(|member| virtual_host(member, vec!["*".into()], &mut notes)),
+        );
+    } else {
+        let mut domains = domains::of_members(input);
+        let any = domains.claim_rest();
+        for (member, domains) in input.members.iter().zip(domains.into_lists()) {
+            if !domains.is_empty() {
+                hosts.push(virtual_host(member, domains, &mut notes));
+            }
+        }
+        hosts.sort_by(|a, b| a.name.cmp(&b.name));
+        hosts.extend(any.then(|| catch_all(input.outbound, &mut notes)));
+    }
+    let message = RouteConfiguration {
+        name: name.to_string(),
+        virtual_hosts: hosts,
+        validate_clusters: boolean(false),
+        max_direct_response_body_size_bytes: uint(MAX_DIRECT_RESPONSE),
+        // A proxy's clients ask for all ports at one address: there the port decides.
+        ignore_port_in_host_matching: input.name != RouteName::HttpProxy,
+        ..Default::default()
+    };
+    notes.output(name, Message::Route(Box::new(message)))
+}
+
+/// The route configuration of an inbound chain.
+pub(super) fn inbound(
+    cluster: &Name,
+    virtual_host: String,
+    operation: &str,
+    notes: &mut Notes,
+) -> RouteConfiguration {
+    let retries = RetryPolicy {
+        retry_on: INBOUND_RETRY_ON.into(),
+        num_retries: uint(RETRIES),
+        ..Default::default()
+    };
+    let action = RouteAction {
+        retry_policy: Some(retries),
+        ..to_cluster(cluster.as_str(), notes)
+    };
+    let host = VirtualHost {
+        name: virtual_host,
+        domains: vec!["*".into()],
+        routes: vec![Route {
+            decorator: decorator(operation),
+            ..route(names::DEFAULT_ROUTE, route::Action::Route(action))
+        }],
+        ..Default::default()
+    };
+    RouteConfiguration {
+        name: cluster.to_string(),
+        virtual_hosts: vec![host],
+        validate_clusters: boolean(false),
+        ..Default::default()
+    }
+}
+
+fn virtual_host(member: &Member, domains: Vec<String>, notes: &mut Notes) -> VirtualHost {
+    let key = &member.service.key;
+    notes.causes.insert(Cause::Service(key.clone()));
+    let name = names::virtual_host(&key.host, member.port.port);
+    let cluster = names::outbound_cluster(member.port.port, "", &key.host);
+    let action = RouteAction {
+        retry_policy: Some(retries()),
+        ..to_cluster(cluster.as_str(), notes)
+    };
+    VirtualHost {
+        routes: vec![Route {
+            decorator: decorator(&name),
+            ..route(names::DEFAULT_ROUTE, route::Action::Route(action))
+        }],
+        name,
+        domains,
+        include_request_attempt_count: true,
+        ..Default::default()
+    }
+}
+
+fn catch_all(policy: OutboundPolicy, notes: &mut Notes) -> VirtualHost {
+    let (name, action) = match policy {
+        OutboundPolicy::AllowAny => (
+            names::ALLOW_ANY,
+            route::Action::Route(to_cluster(names::PASSTHROUGH, notes)),
+        ),
+        OutboundPolicy::RegistryOnly => (
+            names::BLOCK_ALL,
+            route::Action::DirectResponse(DirectResponseAction {
+                status: 502,
+                ..Default::default()
+            }),
+        ),
+    };
+    VirtualHost {
+        name: name.into(),
+        domains: vec!["*".into()],
+        routes: vec![route(name, action)],
+        include_request_attempt_count: true,
+        ..Default::default()
+    }
+}
+
+fn route(name: &str, action: route::Action) -> Route {
+    Route {
+        name: name.into(),
+        r#match: Some(RouteMatch {
+            path_specifier: Some(route_match::PathSpecifier::Prefix("/".into())),
+            ..Default::default()
+        }),
+        action: Some(action),
+        ..Default::default()
+    }
+}
+
+/// Without a time-out, unless a gRPC client asks for one.
+fn to_cluster(cluster: &str, notes: &mut Notes) -> RouteAction {
+    notes.clusters.insert(Name::from(cluster));
+    RouteAction {
+        cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(cluster.into())),
+        timeout: duration(Duration::ZERO),
+        max_stream_duration: Some(route_action::MaxStreamDuration {
+            grpc_timeout_header_max: duration(Duration::ZERO),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn decorator(operation: &str) -> Option<Decorator> {
+    Some(Decorator {
+        operation: format!("{operation}/*"),
+        ..Default::default()
+    })
+}
+
+fn retries() -> RetryPolicy {
+    let elsewhere = RetryHostPredicate {
+        name: "envoy.retry_host_predicates.previous_hosts".into(),
+        config_type: Some(retry_host_predicate::ConfigType::TypedConfig(pack_any(
+            PreviousHostsPredicate::default(),
+        ))),
+    };
+    RetryPolicy {
+        retry_on: RETRY_ON.into(),
+        num_retries: uint(RETRIES),
+        retry_host_predicate: vec![elsewhere],
+        host_selection_retry_max_attempts: HOST_SELECTION_ATTEMPTS,
+        ..Default::default()
+    }
+}

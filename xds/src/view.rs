@@ -1,0 +1,187 @@
+//! What the clients of one namespace see: each host's service, and indices from ports and addresses to services.
+//!
+//! All maps are persistent: cloning is cheap, and following a change costs in proportion to it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pilothouse_core::mesh::Mesh;
+use pilothouse_core::model::{
+    Cidr, Host, NamespaceName, Protocol, Resolution, Service, ServicePort,
+};
+use rpds::RedBlackTreeMapSync as Map;
+
+/// How a port's connections are told apart. A port that is UDP has no class and is not seen here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// By request: all services of a port share it.
+    Http,
+    /// The proxy finds out.
+    Auto,
+    /// By address or server name.
+    Tcp,
+}
+
+impl Class {
+    /// The class of a protocol; `None` for what is not proxied.
+    pub fn of(protocol: Protocol) -> Option<Self> {
+        match protocol {
+            Protocol::Udp => None,
+            Protocol::Auto => Some(Self::Auto),
+            protocol if protocol.is_http() => Some(Self::Http),
+            _ => Some(Self::Tcp),
+        }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    namespace: Option<NamespaceName>,
+    services: Map<Host, Arc<Service>>,
+    // A key without host is where a range begins.
+    ports: Map<(u16, Class, Option<Host>), Arc<Service>>,
+    addresses: Map<(IpAddr, u16, Option<Host>), Arc<Service>>,
+    aliases: Map<(Host, Option<Host>), Arc<Service>>,
+}
+
+impl View {
+    /// What `namespace` sees; for `None`, what every namespace sees that has nothing of its own: public services, and of
+    /// several with one host the one that goes first.
+    pub fn build(mesh: &Mesh, namespace: Option<&NamespaceName>) -> Self {
+        let mut view = Self {
+            namespace: namespace.cloned(),
+            ..Self::default()
+        };
+        for host in mesh.hosts() {
+            view.follow(mesh, host);
+        }
+        view
+    }
+
+    /// Follows a change of the services of these hosts. A change of mesh config needs a new view.
+    pub fn update(&mut self, mesh: &Mesh, hosts: &BTreeSet<Host>) {
+        for host in hosts {
+            self.follow(mesh, host);
+        }
+    }
+
+    /// Whose view this is.
+    pub fn namespace(&self) -> Option<&NamespaceName> {
+        self.namespace.as_ref()
+    }
+
+    /// The service that clients mean by `host`.
+    pub fn service(&self, host: &Host) -> Option<&Arc<Service>> {
+        self.services.get(host)
+    }
+
+    /// All services, by host.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// The services that have this port in this class, by host.
+    pub fn on_port(&self, port: u16, class: Class) -> impl Iterator<Item = &Arc<Service>> {
+        let all = self.ports.range((port, class, None)..);
+        all.take_while(move |((p, c, _), _)| (*p, *c) == (port, class))
+            .map(|(_, service)| service)
+    }
+
+    /// The services that have this single address, in whatever cluster, and this port, by host.
+    pub fn at(&self, ip: IpAddr, port: u16) -> impl Iterator<Item = &Arc<Service>> {
+        let all = self.addresses.range((ip, port, None)..);
+        all.take_while(move |((i, p, _), _)| (*i, *p) == (ip, port))
+            .map(|(_, service)| service)
+    }
+
+    /// The services that are other names of `host`'s.
+    pub fn aliases(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
+        let all = self.aliases.range((host.clone(), None)..);
+        all.take_while(move |((target, _), _)| target == host)
+            .map(|(_, service)| service)
+    }
+
+    fn follow(&mut self, mesh: &Mesh, host: &Host) {
+        let service = match &self.namespace {
+            Some(namespace) => mesh.visible(namespace, host),
+            None => mesh
+                .services_of_host(host)
+                .find(|service| mesh.is_public(service)),
+        };
+        match (self.services.get(host), service) {
+            (None, None) => return,
+            (Some(old), Some(new)) if Arc::ptr_eq(old, new) => return,
+            _ => {}
+        }
+        if let Some(old) = self.services.get(host).cloned() {
+            self.services.remove_mut(host);
+            for key in ports(&old) {
+                self.ports.remove_mut(&key);
+            }
+            for key in addresses(&old) {
+                self.addresses.remove_mut(&key);
+            }
+            if let Some(key) = alias(&old) {
+                self.aliases.remove_mut(&key);
+            }
+        }
+        if let Some(new) = service {
+            self.services.insert_mut(host.clone(), new.clone());
+            for key in ports(new) {
+                self.ports.insert_mut(key, new.clone());
+            }
+            for key in addresses(new) {
+                self.addresses.insert_mut(key, new.clone());
+            }
+            if let Some(key) = alias(new) {
+                self.aliases.insert_mut(key, new.clone());
+            }
+        }
+    }
+}
+
+/// The ports of a service that are proxied, with their class. Another name of a service has none.
+pub fn proxied_ports(service: &Service) -> impl Iterator<Item = (&ServicePort, Class)> {
+    let ports = if matches!(service.resolution, Resolution::Alias(_)) {
+        &[][..]
+    } else {
+        &service.ports[..]
+    };
+    ports
+        .iter()
+        .filter_map(|port| Some((port, Class::of(port.protocol)?)))
+}
+
+fn ports(service: &Service) -> Vec<(u16, Class, Option<Host>)> {
+    let host = &service.key.host;
+    proxied_ports(service)
+        .map(|(port, class)| (port.port, class, Some(host.clone())))
+        .collect()
+}
+
+fn addresses(service: &Service) -> Vec<(IpAddr, u16, Option<Host>)> {
+    let all = service
+        .addresses
+        .values()
+        .flatten()
+        .filter(|address| is_virtual_ip(address));
+    let pairs =
+        all.flat_map(|address| proxied_ports(service).map(|(port, _)| (address.ip(), port.port)));
+    pairs
+        .map(|(ip, port)| (ip, port, Some(service.key.host.clone())))
+        .collect()
+}
+
+fn alias(service: &Service) -> Option<(Host, Option<Host>)> {
+    match &service.resolution {
+        Resolution::Alias(target) => Some((target.clone(), Some(service.key.host.clone()))),
+        _ => None,
+    }
+}
+
+/// Whether this is one address that connections can be told apart by, and neither a block nor 0.0.0.0.
+pub fn is_virtual_ip(address: &Cidr) -> bool {
+    address.is_single() && !address.ip().is_unspecified()
+}
