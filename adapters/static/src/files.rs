@@ -141,7 +141,8 @@ impl Files {
                 }
             }
         } else {
-            self.relink(&dirty, watches);
+            self.layout
+                .relink(&self.root, &dirty, &mut watcher(watches));
         }
         let restating: BTreeSet<_> = self
             .restate
@@ -181,13 +182,6 @@ impl Files {
             watches.retain(&self.layout.watched());
         }
         listing
-    }
-
-    fn relink(&mut self, files: &BTreeSet<String>, watches: &mut Option<Watches>) {
-        for file in files {
-            self.layout
-                .relink(file, &self.root.join(file), &mut watcher(watches));
-        }
     }
 
     /// The files to look at after a listing. Those in a directory that cannot be listed stay as they are.

@@ -48,16 +48,12 @@ impl Watches {
                 };
                 for path in event.paths {
                     if sender.try_send((path, change)).is_err() {
-                        lost.store(true, Ordering::Release);
+                        lose(&lost, &sender);
                     }
                 }
             }
             // The queue of the platform ran over, or it cannot say what happened.
-            Ok(_) | Err(_) => {
-                lost.store(true, Ordering::Release);
-                // Wakes the receiver; if the queue is full it is awake.
-                let _ = sender.try_send((PathBuf::new(), Change::Touched));
-            }
+            Ok(_) | Err(_) => lose(&lost, &sender),
         };
         let mut watches = Self {
             watcher: None,
@@ -137,6 +133,13 @@ impl Signals {
             settling.rescan(now);
         }
     }
+}
+
+/// Asks for everything to be looked at.
+fn lose(lost: &AtomicBool, sender: &mpsc::Sender<(PathBuf, Change)>) {
+    lost.store(true, Ordering::Release);
+    // Wakes the receiver. If the queue is full, it is awake and will ask again.
+    let _ = sender.try_send((PathBuf::new(), Change::Touched));
 }
 
 fn change(kind: EventKind) -> Option<Change> {

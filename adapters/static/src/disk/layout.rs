@@ -102,14 +102,22 @@ impl Layout {
         }
     }
 
-    /// Looks again at what `file` depends on. A plain file depends on nothing but itself.
-    pub(crate) fn relink(&mut self, file: &str, path: &Path, watch: &mut dyn FnMut(&Path)) {
-        self.links.retain(|_, files| {
-            files.remove(file);
-            !files.is_empty()
+    /// Looks again at what `files` of `root` depend on. A plain file depends on nothing but itself.
+    pub(crate) fn relink(
+        &mut self,
+        root: &Path,
+        files: &BTreeSet<String>,
+        watch: &mut dyn FnMut(&Path),
+    ) {
+        self.links.retain(|_, dependent| {
+            dependent.retain(|file| !files.contains(file));
+            !dependent.is_empty()
         });
-        if path.is_symlink() {
-            self.link(file, path, watch);
+        for file in files {
+            let path = root.join(file);
+            if path.is_symlink() {
+                self.link(file, &path, watch);
+            }
         }
     }
 
