@@ -1,0 +1,460 @@
+//! Envoy's node → [`Proxy`]: read once, from a stream's first message.
+//!
+//! Only what is used is kept. The list of extensions, tens of kilobytes for each proxy, and metadata that nothing reads are
+//! skipped without being looked into, however deep they are.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pilothouse_core::model::{
+    ClusterId, Interception, InvalidNodeId, Labels, Locality, NetworkId, NodeId, Proxy,
+};
+use thiserror::Error;
+
+use super::wire::{Malformed, Value, each_field, map_entry};
+
+/// Metadata of these keys is kept as text; that of the keys in [`Metadata::take`] goes to fields of its own.
+const KEPT: [&str; 23] = [
+    "AUTO_REGISTER_GROUP",
+    "DNS_AUTO_ALLOCATE",
+    "DNS_CAPTURE",
+    "ENABLE_HBONE",
+    "ENVOY_PROMETHEUS_PORT",
+    "ENVOY_STATUS_PORT",
+    "EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
+    "GENERATOR",
+    "HTTP10",
+    "HTTP_PROXY_PORT",
+    "IDLE_TIMEOUT",
+    "INBOUND_LISTENER_EXACT_BALANCE",
+    "ISTIO_REVISION",
+    "ISTIO_VERSION",
+    "MESH_ID",
+    "NODE_NAME",
+    "OUTBOUND_LISTENER_EXACT_BALANCE",
+    "OWNER",
+    "REQUESTED_NETWORK_VIEW",
+    "SERVICE_ACCOUNT",
+    "UNPRIVILEGED_POD",
+    "WORKLOAD_ENTRY",
+    "WORKLOAD_NAME",
+];
+
+/// Why a node does not tell whose configuration is asked for.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum InvalidNode {
+    #[error("the first message of a stream has no node: set node.id to type~ip~id~domain")]
+    Missing,
+    #[error("the node has {size} bytes, more than the {limit} that this server takes")]
+    TooLarge { size: usize, limit: usize },
+    #[error("node.id: {0}")]
+    Id(InvalidNodeId),
+    #[error("the node {0} has no namespace: set the metadata NAMESPACE or a domain such as NAMESPACE.svc.cluster.local")]
+    NoNamespace(Arc<str>),
+    #[error("metadata INTERCEPTION_MODE is {0:?}, which is none of REDIRECT, TPROXY and NONE")]
+    Interception(String),
+    #[error("the node cannot be read: {0}")]
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for InvalidNode {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// Reads an encoded `envoy.config.core.v3.Node`.
+pub(crate) fn read(node: Option<&[u8]>, limit: usize) -> Result<Proxy, InvalidNode> {
+    let node = node.ok_or(InvalidNode::Missing)?;
+    if node.len() > limit {
+        return Err(InvalidNode::TooLarge { size: node.len(), limit });
+    }
+    let mut id = "";
+    let mut locality = Locality::default();
+    let mut metadata = Metadata::default();
+    let (mut agent, mut agent_version, mut build) = ("", None, None);
+    each_field(node, |tag, value| {
+        match tag {
+            1 => id = value.text()?,
+            3 => each_field(value.bytes()?, |tag, entry| match tag {
+                1 => metadata.take(entry.bytes()?),
+                _ => Ok(()),
+            })?,
+            4 => locality = read_locality(value.bytes()?)?,
+            6 => agent = value.text()?,
+            7 => agent_version = read_version(value.text()?),
+            8 => build = read_build(value.bytes()?)?,
+            _ => {}
+        }
+        Ok::<_, InvalidNode>(())
+    })?;
+    if id.is_empty() {
+        return Err(InvalidNode::Missing);
+    }
+    let id: NodeId = id.parse().map_err(InvalidNode::Id)?;
+    // Istio's agents set the build version; other bootstraps leave it to Envoy, which sets it as well.
+    let envoy = build.or(agent_version).filter(|_| agent.is_empty() || agent == "envoy");
+    metadata.into_proxy(id, locality, envoy)
+}
+
+type EnvoyVersion = (u32, u32, u32);
+
+#[derive(Default)]
+struct Metadata {
+    namespace: Option<String>,
+    labels: BTreeMap<String, String>,
+    addresses: Vec<IpAddr>,
+    cluster: ClusterId,
+    network: Option<NetworkId>,
+    interception: Option<String>,
+    kept: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Metadata {
+    fn take(&mut self, entry: &[u8]) -> Result<(), InvalidNode> {
+        let (key, value) = map_entry(entry)?;
+        let value = value.bytes()?;
+        let text = || read_text(value);
+        match key {
+            "NAMESPACE" => self.namespace = text()?,
+            "LABELS" | "STATIC_LABELS" => self.take_labels(value)?,
+            "INSTANCE_IPS" => {
+                let text = text()?.unwrap_or_default();
+                self.addresses = text.split(',').filter_map(|ip| ip.trim().parse().ok()).collect();
+            }
+            "CLUSTER_ID" => self.cluster = text()?.unwrap_or_default().into(),
+            "NETWORK" => self.network = text()?.map(NetworkId::from),
+            "INTERCEPTION_MODE" => self.interception = text()?,
+            _ if KEPT.contains(&key) => {
+                if let Some(text) = text()? {
+                    self.kept.insert(key.into(), text.into());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Labels are a struct of texts.
+    fn take_labels(&mut self, value: &[u8]) -> Result<(), InvalidNode> {
+        each_field(value, |tag, field| {
+            if tag != 5 {
+                return Ok(());
+            }
+            each_field(field.bytes()?, |tag, entry| {
+                if tag == 1 {
+                    let (key, value) = map_entry(entry.bytes()?)?;
+                    if let Some(text) = read_text(value.bytes()?)? {
+                        self.labels.insert(key.to_owned(), text);
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn into_proxy(
+        self,
+        id: NodeId,
+        locality: Locality,
+        envoy: Option<EnvoyVersion>,
+    ) -> Result<Proxy, InvalidNode> {
+        let labels = Labels::from(self.labels);
+        let namespace = self
+            .namespace
+            .filter(|namespace| !namespace.is_empty())
+            .or_else(|| namespace_of(&id.domain))
+            .ok_or_else(|| InvalidNode::NoNamespace(id.name.clone()))?;
+        let interception = match self.interception.as_deref() {
+            None | Some("" | "REDIRECT") => Interception::Redirect,
+            Some("TPROXY") => Interception::Tproxy,
+            Some("NONE") => Interception::None,
+            Some(other) => return Err(InvalidNode::Interception(other.chars().take(64).collect())),
+        };
+        let mut addresses = vec![id.ip];
+        addresses.extend(self.addresses.into_iter().filter(|ip| *ip != id.ip));
+        let network = self
+            .network
+            .or_else(|| labels.get("topology.istio.io/network").map(NetworkId::from))
+            .unwrap_or_default();
+        let locality = match labels.get("istio-locality") {
+            Some(label) if locality.is_empty() => locality_of_label(label),
+            _ => locality,
+        };
+        Ok(Proxy {
+            id,
+            namespace: namespace.into(),
+            addresses,
+            labels,
+            locality,
+            network,
+            cluster: self.cluster,
+            interception,
+            envoy,
+            metadata: self.kept,
+        })
+    }
+}
+
+/// Istio's convention: a domain of several parts begins with the namespace.
+fn namespace_of(domain: &str) -> Option<String> {
+    let (namespace, _) = domain.split_once('.')?;
+    (!namespace.is_empty()).then(|| namespace.to_owned())
+}
+
+/// A label cannot hold a slash, so dots stand for them there.
+fn locality_of_label(label: &str) -> Locality {
+    if label.contains('/') {
+        Locality::parse(label)
+    } else {
+        Locality::parse(&label.replace('.', "/"))
+    }
+}
+
+/// A `google.protobuf.Value` as text: many booleans, numbers and lists are texts on the wire already. `None` for null and structs.
+fn read_text(value: &[u8]) -> Result<Option<String>, InvalidNode> {
+    let mut text = scalar(value)?;
+    each_field(value, |tag, list| {
+        if tag == 6 {
+            let mut items = Vec::new();
+            each_field(list.bytes()?, |tag, item| {
+                if tag == 1 {
+                    items.extend(scalar(item.bytes()?)?);
+                }
+                Ok::<_, Malformed>(())
+            })?;
+            text = Some(items.join(","));
+        }
+        Ok::<_, InvalidNode>(())
+    })?;
+    Ok(text)
+}
+
+fn scalar(value: &[u8]) -> Result<Option<String>, Malformed> {
+    let mut text = None;
+    each_field(value, |tag, field: Value<'_>| {
+        match tag {
+            2 => text = Some(field.double()?.to_string()),
+            3 => text = Some(field.text()?.to_owned()),
+            4 => text = Some((field.integer()? != 0).to_string()),
+            _ => {}
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(text)
+}
+
+fn read_locality(bytes: &[u8]) -> Result<Locality, Malformed> {
+    let mut locality = Locality::default();
+    each_field(bytes, |tag, value| {
+        match tag {
+            1 => locality.region = value.text()?.into(),
+            2 => locality.zone = value.text()?.into(),
+            3 => locality.sub_zone = value.text()?.into(),
+            _ => {}
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(locality)
+}
+
+/// A `BuildVersion`, of which the version is field 1.
+fn read_build(bytes: &[u8]) -> Result<Option<EnvoyVersion>, Malformed> {
+    let mut version = None;
+    each_field(bytes, |tag, value| {
+        if tag == 1 {
+            let mut parts = [0_u32; 3];
+            each_field(value.bytes()?, |tag, value| {
+                let part = usize::try_from(tag).ok().and_then(|tag| parts.get_mut(tag.checked_sub(1)?));
+                if let Some(part) = part {
+                    *part = u32::try_from(value.integer()?).unwrap_or(u32::MAX);
+                }
+                Ok::<_, Malformed>(())
+            })?;
+            version = Some(parts.into());
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(version)
+}
+
+/// A version as text, such as `1.36.2` or `1.36.2-dev`.
+fn read_version(text: &str) -> Option<EnvoyVersion> {
+    let mut parts = text.split(['.', '-']).map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::core::v3 as core;
+    use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
+    use envoy_types::pb::google::protobuf::value::Kind;
+    use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
+    use prost::Message;
+
+    use super::*;
+
+    fn value(kind: Kind) -> Value {
+        Value { kind: Some(kind) }
+    }
+
+    fn text(text: &str) -> Value {
+        value(Kind::StringValue(text.to_owned()))
+    }
+
+    fn fields<const N: usize>(fields: [(&str, Value); N]) -> Struct {
+        Struct {
+            fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        }
+    }
+
+    fn node(id: &str, metadata: Struct) -> core::Node {
+        core::Node {
+            id: id.to_owned(),
+            metadata: Some(metadata),
+            ..core::Node::default()
+        }
+    }
+
+    fn check(node: &core::Node) -> Result<Proxy, InvalidNode> {
+        read(Some(&node.encode_to_vec()), 1 << 18)
+    }
+
+    #[test]
+    fn everything_that_is_used_is_read() {
+        let node = core::Node {
+            user_agent_name: "envoy".to_owned(),
+            user_agent_version_type: Some(core::node::UserAgentVersionType::UserAgentBuildVersion(
+                core::BuildVersion {
+                    version: Some(SemanticVersion {
+                        major_number: 1,
+                        minor_number: 40,
+                        patch: 0,
+                    }),
+                    metadata: Some(fields([("ssl.version", text("BoringSSL"))])),
+                },
+            )),
+            locality: Some(core::Locality {
+                region: "eu".to_owned(),
+                zone: "eu-1".to_owned(),
+                sub_zone: String::new(),
+            }),
+            extensions: vec![core::Extension::default(); 3],
+            ..node(
+                "sidecar~10.0.0.1~app.shop~ignored.svc.cluster.local",
+                fields([
+                    ("NAMESPACE", text("shop")),
+                    ("LABELS", value(Kind::StructValue(fields([("app", text("page"))])))),
+                    ("INSTANCE_IPS", text("10.0.0.1, fd00::1,nonsense")),
+                    ("CLUSTER_ID", text("east")),
+                    ("NETWORK", text("net1")),
+                    ("INTERCEPTION_MODE", text("NONE")),
+                    ("ISTIO_VERSION", text("1.29.0")),
+                    ("ENVOY_STATUS_PORT", value(Kind::NumberValue(15021.0))),
+                    ("DNS_CAPTURE", value(Kind::BoolValue(true))),
+                    (
+                        "REQUESTED_NETWORK_VIEW",
+                        value(Kind::ListValue(ListValue {
+                            values: vec![text("a"), text("b")],
+                        })),
+                    ),
+                    ("SOMETHING_ELSE", text("dropped")),
+                ]),
+            )
+        };
+        let expected = Proxy {
+            id: "sidecar~10.0.0.1~app.shop~ignored.svc.cluster.local".parse().unwrap(),
+            namespace: "shop".into(),
+            addresses: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+            labels: Labels::from_iter([("app", "page")]),
+            locality: Locality::parse("eu/eu-1"),
+            network: "net1".into(),
+            cluster: "east".into(),
+            interception: Interception::None,
+            envoy: Some((1, 40, 0)),
+            metadata: [
+                ("DNS_CAPTURE", "true"),
+                ("ENVOY_STATUS_PORT", "15021"),
+                ("ISTIO_VERSION", "1.29.0"),
+                ("REQUESTED_NETWORK_VIEW", "a,b"),
+            ]
+            .map(|(key, value)| (key.into(), value.into()))
+            .into(),
+        };
+        assert_eq!(check(&node), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_not_said_has_defaults() {
+        let labels = fields([
+            ("istio-locality", text("eu.eu-1.rack2")),
+            ("topology.istio.io/network", text("net2")),
+        ]);
+        let proxy = check(&core::Node {
+            user_agent_name: "envoy".to_owned(),
+            user_agent_version_type: Some(core::node::UserAgentVersionType::UserAgentVersion(
+                "1.36.2-dev".to_owned(),
+            )),
+            ..node(
+                "router~::1~gw.infra~infra.svc.cluster.local",
+                fields([("LABELS", value(Kind::StructValue(labels)))]),
+            )
+        })
+        .unwrap();
+        assert_eq!(proxy.namespace, "infra".into());
+        assert_eq!(proxy.interception, Interception::Redirect);
+        assert_eq!(proxy.locality, Locality::parse("eu/eu-1/rack2"));
+        assert_eq!(proxy.network, "net2".into());
+        assert_eq!(proxy.envoy, Some((1, 36, 2)));
+    }
+
+    #[test]
+    fn a_client_that_is_not_envoy_has_no_envoy_version() {
+        let proxy = check(&core::Node {
+            user_agent_name: "gRPC Go".to_owned(),
+            user_agent_version_type: Some(core::node::UserAgentVersionType::UserAgentVersion(
+                "1.70.0".to_owned(),
+            )),
+            ..node("sidecar~10.0.0.1~a~ns.local", Struct::default())
+        });
+        assert_eq!(proxy.unwrap().envoy, None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let table = [
+            (core::Node::default(), "has no node"),
+            (node("nonsense", Struct::default()), "node.id: \"nonsense\" is not a node id"),
+            (node("sidecar~10.0.0.1~a~local", Struct::default()), "set the metadata NAMESPACE"),
+            (
+                node("sidecar~10.0.0.1~a~ns.local", fields([("INTERCEPTION_MODE", text("X"))])),
+                "INTERCEPTION_MODE is \"X\"",
+            ),
+        ];
+        for (node, expected) in table {
+            let error = check(&node).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert_eq!(read(None, 1), Err(InvalidNode::Missing));
+        assert_eq!(read(Some(&[0, 0]), 1), Err(InvalidNode::TooLarge { size: 2, limit: 1 }));
+        assert!(matches!(read(Some(&[0x0a, 9]), 9), Err(InvalidNode::Malformed(_))));
+    }
+
+    #[test]
+    fn metadata_of_any_depth_is_skipped() {
+        let wrap = |tag: u32, bytes: Vec<u8>| {
+            let mut wrapped = Vec::with_capacity(bytes.len() + 8);
+            prost::encoding::bytes::encode(tag, &bytes, &mut wrapped);
+            wrapped
+        };
+        let mut deep = wrap(3, b"bottom".to_vec());
+        for _ in 0..5_000 {
+            deep = wrap(6, wrap(1, deep)); // a list of one value
+        }
+        let entry = [wrap(1, b"LABELS".to_vec()), wrap(2, wrap(5, wrap(1, wrap(2, deep))))].concat();
+        let mut node = node("sidecar~10.0.0.1~a~ns.local", Struct::default()).encode_to_vec();
+        node.extend(wrap(3, wrap(1, entry)));
+        assert!(read(Some(&node), 1 << 20).is_ok());
+    }
+}
