@@ -9,11 +9,13 @@
 
 pub mod encode;
 pub mod fanout;
+pub mod hub;
 pub mod inputs;
 pub mod json;
 pub mod metrics;
 pub mod names;
 pub mod protocol;
+pub mod publisher;
 pub mod resource;
 pub mod selection;
 pub mod server;

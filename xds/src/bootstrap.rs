@@ -1,0 +1,373 @@
+//! The bootstrap of an Envoy that takes its configuration from discovery: who it is, where discovery is, and nothing else.
+//!
+//! It is what must be there before the first response; everything after that comes over ADS.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::{DynamicResources, StaticResources};
+use envoy_types::pb::envoy::config::bootstrap::v3::{Admin, Bootstrap};
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, CustomClusterType, DiscoveryType,
+};
+use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
+use envoy_types::pb::envoy::config::core::v3::api_config_source::ApiType;
+use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
+use envoy_types::pb::envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
+use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, GrpcService,
+    Http2ProtocolOptions, KeepaliveSettings, Locality as NodeLocality, Node, Pipe, SocketAddress,
+};
+use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
+use envoy_types::pb::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
+};
+use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions,
+};
+use envoy_types::pb::google::protobuf;
+use envoy_types::util::pack_any;
+use pilothouse_core::model::{Locality, NodeId};
+use prost::{Message, Name};
+use serde_json::{Map, Value};
+
+use crate::json::{self, JsonError};
+
+/// The cluster that discovery is reached through.
+pub const DISCOVERY_CLUSTER: &str = "xds-grpc";
+
+/// What the bootstraps of two proxies differ in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BootstrapParams {
+    /// Who the proxy is.
+    pub node: NodeId,
+    /// Envoy's name for the group that it belongs to, by convention `APP.NAMESPACE`.
+    pub cluster: String,
+    /// Node metadata, such as `NAMESPACE`, `INTERCEPTION_MODE` and `LABELS`.
+    pub metadata: Map<String, Value>,
+    /// Where it runs.
+    pub locality: Locality,
+    /// Where Envoy serves its admin page, which must not be reachable from elsewhere.
+    pub admin: SocketAddr,
+    /// Where discovery is.
+    pub discovery: DiscoveryAddress,
+    /// How it is asked.
+    pub variant: Variant,
+}
+
+/// Where discovery serves ADS without TLS: itself, or the agent that relays it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiscoveryAddress {
+    /// An IP address.
+    Ip(SocketAddr),
+    /// A host name, looked up again and again.
+    Host(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// The variant of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Variant {
+    /// Incremental: only what has changed.
+    #[default]
+    Delta,
+    /// State of the world.
+    Sotw,
+}
+
+/// The bootstrap of one proxy.
+pub fn bootstrap(params: &BootstrapParams) -> Bootstrap {
+    Bootstrap {
+        node: Some(node(params)),
+        admin: Some(Admin {
+            address: Some(ip_address(params.admin)),
+            ..Admin::default()
+        }),
+        dynamic_resources: Some(DynamicResources {
+            cds_config: Some(over_ads()),
+            lds_config: Some(over_ads()),
+            ads_config: Some(ads(params.variant)),
+            ..DynamicResources::default()
+        }),
+        static_resources: Some(StaticResources {
+            clusters: vec![discovery_cluster(&params.discovery)],
+            ..StaticResources::default()
+        }),
+        ..Bootstrap::default()
+    }
+}
+
+/// The same as the JSON that Envoy reads from a file.
+pub fn bootstrap_json(params: &BootstrapParams) -> Result<Value, JsonError> {
+    json::to_json(&Bootstrap::full_name(), &bootstrap(params).encode_to_vec())
+}
+
+fn node(params: &BootstrapParams) -> Node {
+    let locality = NodeLocality {
+        region: params.locality.region.to_string(),
+        zone: params.locality.zone.to_string(),
+        sub_zone: params.locality.sub_zone.to_string(),
+    };
+    Node {
+        id: params.node.to_string(),
+        cluster: params.cluster.clone(),
+        metadata: Some(object(&params.metadata)),
+        locality: (!params.locality.is_empty()).then_some(locality),
+        ..Node::default()
+    }
+}
+
+fn ads(variant: Variant) -> ApiConfigSource {
+    let api_type = match variant {
+        Variant::Delta => ApiType::DeltaGrpc,
+        Variant::Sotw => ApiType::Grpc,
+    };
+    let through = EnvoyGrpc {
+        cluster_name: DISCOVERY_CLUSTER.to_owned(),
+        ..EnvoyGrpc::default()
+    };
+    ApiConfigSource {
+        api_type: api_type.into(),
+        transport_api_version: ApiVersion::V3.into(),
+        grpc_services: vec![GrpcService {
+            target_specifier: Some(TargetSpecifier::EnvoyGrpc(through)),
+            ..GrpcService::default()
+        }],
+        // A node is tens of kilobytes, most of them the list of extensions.
+        set_node_on_first_message_only: true,
+        ..ApiConfigSource::default()
+    }
+}
+
+/// Waits for the first configuration for as long as it takes: a proxy without any would refuse its application's requests.
+fn over_ads() -> ConfigSource {
+    ConfigSource {
+        resource_api_version: ApiVersion::V3.into(),
+        initial_fetch_timeout: Some(protobuf::Duration::default()),
+        config_source_specifier: Some(
+            ConfigSourceSpecifier::Ads(AggregatedConfigSource::default()),
+        ),
+        ..ConfigSource::default()
+    }
+}
+
+fn discovery_cluster(at: &DiscoveryAddress) -> Cluster {
+    let (kind, address) = match at {
+        DiscoveryAddress::Ip(address) => (
+            ClusterDiscoveryType::Type(DiscoveryType::Static.into()),
+            ip_address(*address),
+        ),
+        DiscoveryAddress::Host(host, port) => (strict_dns(), socket_address(host, *port)),
+        DiscoveryAddress::Unix(path) => {
+            let pipe = Pipe {
+                path: path.display().to_string(),
+                ..Pipe::default()
+            };
+            (
+                ClusterDiscoveryType::Type(DiscoveryType::Static.into()),
+                Address {
+                    address: Some(AddressKind::Pipe(pipe)),
+                },
+            )
+        }
+    };
+    let endpoint = Endpoint {
+        address: Some(address),
+        ..Endpoint::default()
+    };
+    let lb_endpoint = LbEndpoint {
+        host_identifier: Some(HostIdentifier::Endpoint(endpoint)),
+        ..LbEndpoint::default()
+    };
+    Cluster {
+        name: DISCOVERY_CLUSTER.to_owned(),
+        cluster_discovery_type: Some(kind),
+        connect_timeout: Some(seconds(5)),
+        load_assignment: Some(ClusterLoadAssignment {
+            cluster_name: DISCOVERY_CLUSTER.to_owned(),
+            endpoints: vec![LocalityLbEndpoints {
+                lb_endpoints: vec![lb_endpoint],
+                ..LocalityLbEndpoints::default()
+            }],
+            ..ClusterLoadAssignment::default()
+        }),
+        typed_extension_protocol_options: [(
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(),
+            pack_any(http2()),
+        )]
+        .into(),
+        ..Cluster::default()
+    }
+}
+
+fn strict_dns() -> ClusterDiscoveryType {
+    ClusterDiscoveryType::ClusterType(CustomClusterType {
+        name: "envoy.clusters.dns".to_owned(),
+        typed_config: Some(pack_any(DnsCluster::default())),
+    })
+}
+
+/// A peer that is gone without a word is noticed, so that the proxy turns to another.
+fn http2() -> HttpProtocolOptions {
+    let keepalive = KeepaliveSettings {
+        interval: Some(seconds(30)),
+        timeout: Some(seconds(10)),
+        ..KeepaliveSettings::default()
+    };
+    let options = Http2ProtocolOptions {
+        connection_keepalive: Some(keepalive),
+        ..Http2ProtocolOptions::default()
+    };
+    HttpProtocolOptions {
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
+            ExplicitHttpConfig {
+                protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(options)),
+            },
+        )),
+        ..HttpProtocolOptions::default()
+    }
+}
+
+fn ip_address(address: SocketAddr) -> Address {
+    socket_address(&address.ip().to_string(), address.port())
+}
+
+fn socket_address(host: &str, port: u16) -> Address {
+    Address {
+        address: Some(AddressKind::SocketAddress(SocketAddress {
+            address: host.to_owned(),
+            port_specifier: Some(PortSpecifier::PortValue(port.into())),
+            ..SocketAddress::default()
+        })),
+    }
+}
+
+fn seconds(seconds: i64) -> protobuf::Duration {
+    protobuf::Duration { seconds, nanos: 0 }
+}
+
+fn object(fields: &Map<String, Value>) -> protobuf::Struct {
+    protobuf::Struct {
+        fields: fields
+            .iter()
+            .map(|(key, field)| (key.clone(), value(field)))
+            .collect(),
+    }
+}
+
+fn value(json: &Value) -> protobuf::Value {
+    use protobuf::value::Kind;
+    let kind = match json {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(*value),
+        // Struct knows no other numbers.
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(values) => Kind::ListValue(protobuf::ListValue {
+            values: values.iter().map(value).collect(),
+        }),
+        Value::Object(fields) => Kind::StructValue(object(fields)),
+    };
+    protobuf::Value { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn params(discovery: DiscoveryAddress, variant: Variant) -> BootstrapParams {
+        let Value::Object(metadata) = json!({ "NAMESPACE": "shop", "LABELS": { "app": "web" } })
+        else {
+            unreachable!()
+        };
+        BootstrapParams {
+            node: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local"
+                .parse()
+                .unwrap(),
+            cluster: "web.shop".to_owned(),
+            metadata,
+            locality: Locality::parse("eu/eu-1"),
+            admin: "127.0.0.1:15000".parse().unwrap(),
+            discovery,
+            variant,
+        }
+    }
+
+    #[test]
+    fn the_whole_bootstrap() {
+        let expected = json!({
+            "node": {
+                "id": "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
+                "cluster": "web.shop",
+                "metadata": { "NAMESPACE": "shop", "LABELS": { "app": "web" } },
+                "locality": { "region": "eu", "zone": "eu-1" },
+            },
+            "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 15000 } } },
+            "dynamic_resources": {
+                "cds_config": { "ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3" },
+                "lds_config": { "ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3" },
+                "ads_config": {
+                    "api_type": "DELTA_GRPC",
+                    "transport_api_version": "V3",
+                    "grpc_services": [{ "envoy_grpc": { "cluster_name": "xds-grpc" } }],
+                    "set_node_on_first_message_only": true,
+                },
+            },
+            "static_resources": { "clusters": [{
+                "name": "xds-grpc",
+                "type": "STATIC",
+                "connect_timeout": "5s",
+                "load_assignment": {
+                    "cluster_name": "xds-grpc",
+                    "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "socket_address": { "address": "10.9.9.9", "port_value": 15010 } } } }] }],
+                },
+                "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": { "http2_protocol_options": { "connection_keepalive": { "interval": "30s", "timeout": "10s" } } },
+                } },
+            }] },
+        });
+        let discovery = DiscoveryAddress::Ip("10.9.9.9:15010".parse().unwrap());
+        let mut actual = bootstrap_json(&params(discovery, Variant::Delta)).unwrap();
+        // The default of an enum is not written.
+        actual["static_resources"]["clusters"][0]["type"] = json!("STATIC");
+        assert_eq!(actual, expected);
+    }
+
+    #[test]
+    fn discovery_may_be_a_name_or_a_socket() {
+        let cluster = |discovery| {
+            bootstrap_json(&params(discovery, Variant::Sotw)).unwrap()["static_resources"]["clusters"][0].clone()
+        };
+        let address = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
+        let named = cluster(DiscoveryAddress::Host("pilot.test".to_owned(), 15010));
+        assert_eq!(named["cluster_type"]["name"], "envoy.clusters.dns");
+        assert_eq!(
+            named.pointer(address),
+            Some(&json!({ "socket_address": { "address": "pilot.test", "port_value": 15010 } }))
+        );
+        let unix = cluster(DiscoveryAddress::Unix("/run/agent/xds".into()));
+        assert_eq!(
+            unix.pointer(address),
+            Some(&json!({ "pipe": { "path": "/run/agent/xds" } }))
+        );
+    }
+
+    #[test]
+    fn state_of_the_world_is_asked_for_by_name() {
+        let discovery = DiscoveryAddress::Ip("10.9.9.9:15010".parse().unwrap());
+        assert_eq!(
+            bootstrap_json(&params(discovery, Variant::Sotw)).unwrap()["dynamic_resources"]["ads_config"]
+                ["api_type"],
+            "GRPC"
+        );
+    }
+}
