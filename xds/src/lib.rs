@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod names;
 pub mod protocol;
 pub mod publisher;
+pub mod refusals;
 pub mod resource;
 pub mod selection;
 pub mod server;

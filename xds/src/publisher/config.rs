@@ -1,0 +1,177 @@
+//! The configuration lane's state: clusters, listeners and routes for every selection that some proxy has.
+//!
+//! It is handed to a blocking thread to be brought up to date and comes back when that is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pilothouse_core::mesh::{Mesh, Touched};
+use pilothouse_core::model::Host;
+
+use super::memo::Memo;
+use super::relevance;
+use super::scope::{Scope, stack};
+use super::views::Views;
+use crate::fanout::{Layer, Set};
+use crate::inputs::{self, Generator, Input};
+use crate::metrics::Metrics;
+use crate::selection::{ForClusters, ForListeners, ForOwn, ForRoutes, Selection};
+
+/// What is to be computed.
+pub(super) struct Work {
+    pub(super) mesh: Arc<Mesh>,
+    pub(super) touched: Touched,
+    /// All selections that some proxy has; what only others need is dropped.
+    pub(super) selections: BTreeSet<Arc<Selection>>,
+}
+
+/// See the [module](self).
+pub(super) struct Config {
+    pub(super) mesh: Arc<Mesh>,
+    pub(super) views: Views,
+    clusters: BTreeMap<ForClusters, Scope<inputs::Clusters>>,
+    listeners: BTreeMap<ForListeners, Scope<inputs::Listeners>>,
+    routes: BTreeMap<ForRoutes, Scope<inputs::Routes>>,
+    /// What a proxy gets for itself: clusters and listeners.
+    own: BTreeMap<ForOwn, (Arc<Layer>, Arc<Layer>)>,
+    memo: Memo,
+}
+
+/// One selection's sets.
+#[derive(Clone, Default)]
+pub(super) struct Sets {
+    pub(super) clusters: Arc<Set>,
+    /// The clusters without the proxy's own: those that have assignments.
+    pub(super) shared_clusters: Arc<Set>,
+    pub(super) listeners: Arc<Set>,
+    pub(super) routes: Arc<Set>,
+}
+
+impl Config {
+    /// Nothing is selected yet.
+    pub(super) fn new(mesh: Arc<Mesh>, metrics: Metrics) -> Self {
+        let views = Views::new(&mesh);
+        Self {
+            mesh,
+            views,
+            clusters: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            own: BTreeMap::new(),
+            memo: Memo::new(metrics),
+        }
+    }
+
+    /// Brings everything up to date. Returns the hosts in which the views may differ from before.
+    pub(super) fn apply(&mut self, work: Work) -> BTreeSet<Host> {
+        let Work { mesh, touched, selections } = work;
+        self.mesh = mesh;
+        let before = self.views.clone();
+        let hosts = if touched.config {
+            // Any input may read mesh config: everything is looked at again, and what is equal stays the same.
+            let mut all = self.views.hosts();
+            all.extend(self.mesh.hosts().cloned());
+            all
+        } else {
+            relevance::hosts(&touched)
+        };
+        let wanted: BTreeSet<_> = selections.iter().map(|selection| selection.namespace.clone()).collect();
+        self.views.retain(&wanted);
+        self.views.update(&self.mesh, &hosts);
+        for namespace in &wanted {
+            self.views.watch(&self.mesh, namespace);
+        }
+        let change = Change { mesh: &self.mesh, before: &before, after: &self.views, hosts: &hosts, all: touched.config };
+        let memo = &mut self.memo;
+        follow(&mut self.clusters, &change, selections.iter().map(|s| s.clusters.clone()), memo);
+        follow(&mut self.listeners, &change, selections.iter().map(|s| s.listeners.clone()), memo);
+        follow(&mut self.routes, &change, selections.iter().map(|s| s.routes.clone()), memo);
+        self.follow_own(touched.config, selections.iter().map(|s| &s.own).collect());
+        hosts
+    }
+
+    /// The sets of a selection, which keep their identity as long as they are equal to `sets`.
+    pub(super) fn restack(&self, selection: &Arc<Selection>, sets: &mut Sets) {
+        let namespace = &selection.namespace;
+        let clusters = self.clusters.get(&selection.clusters).map(|scope| scope.set(namespace));
+        let listeners = self.listeners.get(&selection.listeners).map(|scope| scope.set(namespace));
+        if let Some(shared) = clusters {
+            sets.shared_clusters = shared.clone();
+        }
+        if let Some(routes) = self.routes.get(&selection.routes) {
+            sets.routes = routes.set(namespace).clone();
+        }
+        let own = self.own.get(&selection.own);
+        with_own(&mut sets.clusters, clusters, own.map(|own| &own.0));
+        with_own(&mut sets.listeners, listeners, own.map(|own| &own.1));
+    }
+
+    /// What is made for a proxy's own sake depends on mesh config and on nothing else of the mesh but what was selected.
+    fn follow_own(&mut self, config_changed: bool, wanted: BTreeSet<&ForOwn>) {
+        self.own.retain(|projection, _| wanted.contains(projection));
+        for projection in wanted {
+            let known = self.own.get(projection);
+            if known.is_some() && !config_changed {
+                continue;
+            }
+            let (clusters, listeners) = own_layers(&self.mesh, projection, &mut self.memo);
+            let keep = |old: Option<&Arc<Layer>>, new: Layer| match old {
+                Some(old) if old.changed(&new).is_empty() => old.clone(),
+                _ => Arc::new(new),
+            };
+            let next = (keep(known.map(|own| &own.0), clusters), keep(known.map(|own| &own.1), listeners));
+            self.own.insert(projection.clone(), next);
+        }
+    }
+}
+
+struct Change<'a> {
+    mesh: &'a Mesh,
+    before: &'a Views,
+    after: &'a Views,
+    hosts: &'a BTreeSet<Host>,
+    all: bool,
+}
+
+/// Brings the scopes of all `wanted` projections up to date and drops the others.
+fn follow<G: Generator>(
+    scopes: &mut BTreeMap<G::Projection, Scope<G>>,
+    change: &Change<'_>,
+    wanted: impl Iterator<Item = G::Projection>,
+    memo: &mut Memo,
+) {
+    let wanted: BTreeSet<_> = wanted.collect();
+    scopes.retain(|projection, _| wanted.contains(projection));
+    for projection in wanted {
+        match scopes.get_mut(&projection) {
+            Some(scope) if change.all => scope.rebuild(change.mesh, change.after, memo),
+            Some(scope) => scope.update(change.mesh, change.before, change.after, change.hosts, memo),
+            None => {
+                let scope = Scope::build(change.mesh, change.after, &projection, memo);
+                scopes.insert(projection, scope);
+            }
+        }
+    }
+}
+
+fn own_layers(mesh: &Mesh, projection: &ForOwn, memo: &mut Memo) -> (Layer, Layer) {
+    let (mut clusters, mut listeners) = (Vec::new(), Vec::new());
+    for input in inputs::own(mesh, projection) {
+        let listener = matches!(input, Input::Listener(_));
+        let made = memo.resource(input);
+        if listener { listeners.push(made) } else { clusters.push(made) }
+    }
+    (Layer::new(clusters), Layer::new(listeners))
+}
+
+fn with_own(set: &mut Arc<Set>, shared: Option<&Arc<Set>>, own: Option<&Arc<Layer>>) {
+    let Some(shared) = shared else { return };
+    match own {
+        Some(own) if !own.is_empty() => {
+            let mut layers = shared.layers().to_vec();
+            layers.push(own.clone());
+            stack(set, layers);
+        }
+        _ => *set = shared.clone(),
+    }
+}

@@ -1,0 +1,245 @@
+//! After every random event, what was brought up to date equals what is made from nothing, byte for byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pilothouse_core::mesh::{ExportTo, Mesh, MeshConfig, OutboundPolicy, Touched};
+use pilothouse_core::model::*;
+use prometheus_client::registry::Registry;
+use proptest::prelude::*;
+
+use super::config::{Config, Sets, Work};
+use super::lane::Lane;
+use super::relevance;
+use crate::fanout::Set;
+use crate::metrics::Metrics;
+use crate::selection::Selection;
+
+const NAMESPACES: [&str; 3] = ["north", "south", "east"];
+const HOSTS: [&str; 6] = ["a.mesh", "b.mesh", "c.south.svc.cluster.local", "d.north.svc.cluster.local", "*.wild.mesh", "e.mesh"];
+
+/// What happens to the mesh.
+#[derive(Debug, Clone)]
+enum Event {
+    Service { namespace: usize, host: usize, ports: u8, shape: u8, visible: u8, vip: u8 },
+    NoService { namespace: usize, host: usize },
+    Endpoints { namespace: usize, host: usize, ips: Vec<u8> },
+    Config { default_private: bool, registry_only: bool, timeout: bool },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let at = (0..NAMESPACES.len(), 0..HOSTS.len());
+    prop_oneof![
+        4 => (at.clone(), 1u8..32, 0u8..5, 0u8..4, 0u8..4).prop_map(|((namespace, host), ports, shape, visible, vip)| {
+            Event::Service { namespace, host, ports, shape, visible, vip }
+        }),
+        2 => at.clone().prop_map(|(namespace, host)| Event::NoService { namespace, host }),
+        4 => (at, prop::collection::vec(0u8..5, 0..4)).prop_map(|((namespace, host), ips)| Event::Endpoints { namespace, host, ips }),
+        1 => any::<(bool, bool, bool)>().prop_map(|(default_private, registry_only, timeout)| Event::Config {
+            default_private,
+            registry_only,
+            timeout
+        }),
+    ]
+}
+
+fn key(namespace: usize, host: usize) -> ServiceKey {
+    ServiceKey { namespace: NAMESPACES[namespace].into(), host: Host::new(HOSTS[host]).unwrap() }
+}
+
+fn ip(last: u8) -> IpAddr {
+    Ipv4Addr::new(10, 0, 0, last).into()
+}
+
+/// Applies an event as the store would: what it touched comes from comparing.
+fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
+    let mut touched = Touched::default();
+    match event {
+        Event::Service { namespace, host, ports, shape, visible, vip } => {
+            let key = key(*namespace, *host);
+            let service = service(&key, *ports, *shape, *visible, *vip);
+            if mesh.service(&key).is_none_or(|old| **old != service) {
+                mesh.set_service(&key, Some(Arc::new(service)));
+                touched.services.insert(key);
+            }
+        }
+        Event::NoService { namespace, host } => {
+            let key = key(*namespace, *host);
+            if mesh.service(&key).is_some() {
+                mesh.set_service(&key, None);
+                touched.services.insert(key.clone());
+            }
+            if mesh.endpoints(&key).is_some() {
+                mesh.set_endpoints(&key, None);
+                touched.endpoints.insert(key);
+            }
+        }
+        Event::Endpoints { namespace, host, ips } => {
+            let key = key(*namespace, *host);
+            let Some(service) = mesh.service(&key) else { return touched };
+            let named = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+            let address = |last: &u8| match named {
+                true => Address::Host(Host::new(&format!("h{last}.example")).unwrap()),
+                false => Address::Ip(ip(*last)),
+            };
+            let ips: BTreeSet<_> = ips.iter().collect();
+            let endpoints: Vec<_> = ips.into_iter().map(|last| Endpoint::at(address(last))).collect();
+            if mesh.endpoints(&key).map_or(&[][..], |old| old) != endpoints {
+                mesh.set_endpoints(&key, (!endpoints.is_empty()).then(|| Arc::new(endpoints)));
+                touched.endpoints.insert(key);
+            }
+        }
+        Event::Config { default_private, registry_only, timeout } => {
+            let mut config = MeshConfig::default();
+            if *default_private {
+                config.default_service_export_to = ExportTo::Some { own: true, namespaces: BTreeSet::new() };
+            }
+            if *registry_only {
+                config.outbound = OutboundPolicy::RegistryOnly;
+            }
+            if *timeout {
+                config.connect_timeout = std::time::Duration::from_secs(3);
+            }
+            if **mesh.config() != config {
+                mesh.set_config(Arc::new(config));
+                touched.config = true;
+            }
+        }
+    }
+    touched
+}
+
+fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Service {
+    const PORTS: [(u16, &str, Protocol); 5] = [
+        (80, "http", Protocol::Http),
+        (81, "tcp", Protocol::Tcp),
+        (82, "any", Protocol::Auto),
+        (443, "tls", Protocol::Tls),
+        (8080, "grpc", Protocol::Grpc),
+    ];
+    let chosen = PORTS.iter().enumerate().filter(|(i, _)| ports & (1 << i) != 0).map(|(_, port)| port);
+    // The number of a protocol moves with its shape, so that protocols meet on one number.
+    let shift = u16::from(shape == 4);
+    let port = |(number, name, protocol): &(u16, &str, Protocol)| ServicePort {
+        port: number + shift,
+        name: (*name).into(),
+        protocol: *protocol,
+        target_port: None,
+    };
+    Service {
+        key: key.clone(),
+        name: key.host.as_str().into(),
+        source: if shape == 1 { ServiceSource::Platform } else { ServiceSource::Rule },
+        created: None,
+        labels: Labels::default(),
+        ports: chosen.map(port).collect(),
+        addresses: match vip {
+            0 => BTreeMap::new(),
+            n => BTreeMap::from([(ClusterId::default(), vec![Cidr::from(IpAddr::from([240, 240, 0, n]))])]),
+        },
+        resolution: match shape {
+            0 | 1 | 4 => Resolution::ClientSide,
+            2 => Resolution::Dns,
+            _ => Resolution::Passthrough,
+        },
+        location: Location::Internal,
+        export_to: match visible {
+            0 => None,
+            1 => Some(Visibility::Public),
+            2 => Some(Visibility::Namespaces(BTreeSet::from([key.namespace.clone()]))),
+            _ => Some(Visibility::Namespaces(BTreeSet::from([NAMESPACES[0].into(), NAMESPACES[1].into()]))),
+        },
+        subject_alt_names: BTreeSet::new(),
+        workload_selector: None,
+        publish_not_ready: false,
+    }
+}
+
+fn proxies() -> Vec<Proxy> {
+    let proxy = |namespace: &str, last: u8, interception| Proxy {
+        id: format!("sidecar~10.0.0.{last}~app.{namespace}~{namespace}.svc.cluster.local").parse().unwrap(),
+        namespace: namespace.into(),
+        addresses: vec![ip(last)],
+        labels: Labels::default(),
+        locality: Locality::default(),
+        network: NetworkId::default(),
+        cluster: ClusterId::default(),
+        interception,
+        envoy: Some((1, 40, 0)),
+        metadata: BTreeMap::new(),
+    };
+    vec![
+        proxy("north", 1, Interception::Redirect),
+        proxy("north", 2, Interception::None),
+        proxy("south", 3, Interception::Redirect),
+        proxy("west", 4, Interception::Tproxy),
+    ]
+}
+
+fn selections(mesh: &Mesh) -> BTreeSet<Arc<Selection>> {
+    proxies().iter().map(|proxy| Arc::new(Selection::of(mesh, proxy))).collect()
+}
+
+fn contents(set: &Set) -> BTreeMap<String, Bytes> {
+    set.iter().map(|resource| (resource.name.to_string(), resource.body.clone())).collect()
+}
+
+type Contents = [BTreeMap<String, Bytes>; 4];
+
+fn served(config: &Config, lane: &mut Lane, selection: &Arc<Selection>) -> Contents {
+    let mut sets = Sets::default();
+    config.restack(selection, &mut sets);
+    let bodies = lane.set(&selection.namespace, &selection.assignments);
+    [contents(&sets.clusters), contents(bodies), contents(&sets.listeners), contents(&sets.routes)]
+}
+
+fn from_nothing(mesh: &Arc<Mesh>, selections: &BTreeSet<Arc<Selection>>) -> (Config, Lane) {
+    let metrics = Metrics::new(&mut Registry::default(), "test");
+    let mut config = Config::new(mesh.clone(), metrics.clone());
+    config.apply(Work { mesh: mesh.clone(), touched: Touched::default(), selections: selections.clone() });
+    let lane = Lane::new(mesh.clone(), config.views.clone(), metrics);
+    (config, lane)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn incremental_equals_full(start in prop::collection::vec(event(), 0..12), rounds in prop::collection::vec(prop::collection::vec(event(), 1..4), 1..16)) {
+        let mut mesh = Mesh::default();
+        for event in &start {
+            apply(&mut mesh, event);
+        }
+        let mut before = Arc::new(mesh.clone());
+        let (mut config, mut lane) = from_nothing(&before, &selections(&before));
+        for selection in &selections(&before) {
+            served(&config, &mut lane, selection);
+        }
+        for round in rounds {
+            let mut touched = Touched::default();
+            for event in &round {
+                touched.merge(apply(&mut mesh, event));
+            }
+            let after = Arc::new(mesh.clone());
+            lane.follow(after.clone(), &touched.endpoints);
+            let selections = selections(&after);
+            let touched = relevance::for_configuration(&before, &after, &touched, |ip| proxies().iter().any(|p| p.addresses.contains(&ip)));
+            let hosts = config.apply(Work { mesh: after.clone(), touched, selections: selections.clone() });
+            lane.configured(after.clone(), config.views.clone(), &hosts);
+            let (full, mut full_lane) = from_nothing(&after, &selections);
+            for selection in &selections {
+                let incremental = served(&config, &mut lane, selection);
+                let full = served(&full, &mut full_lane, selection);
+                for (a, b) in incremental.iter().zip(&full) {
+                    prop_assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{:?} {:?}", selection.namespace, round);
+                    for (name, body) in a {
+                        prop_assert!(b.get(name) == Some(body), "{} of {:?} differs after {:?}", name, selection.namespace, round);
+                    }
+                }
+            }
+            before = after;
+        }
+    }
+}
