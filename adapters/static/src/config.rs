@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{self, PathBuf};
-use std::time::Duration;
 
 use thiserror::Error;
 
@@ -16,18 +15,14 @@ pub struct StaticConfig {
     pub root: PathBuf,
     /// The second half of the registry's identity, and the cluster of what is in the directory.
     pub cluster: String,
-    /// A change is stated to the store a second time after this, so that a large loss which the store's guard held back is
-    /// confirmed. It is to be longer than the guard waits.
-    pub restate_after: Duration,
 }
 
 impl StaticConfig {
-    /// Reads `root`, with defaults for the rest.
+    /// Reads `root`, as the registry `Static/<cluster>`.
     pub fn new(root: impl Into<PathBuf>, cluster: impl Into<String>) -> Self {
         Self {
             root: root.into(),
             cluster: cluster.into(),
-            restate_after: Duration::from_secs(31),
         }
     }
 

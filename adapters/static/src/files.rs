@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pilothouse_core::registry::{Object, ObjectKey};
@@ -33,23 +34,10 @@ const POLL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Files {
     root: PathBuf,
-    again: Again,
     layout: Layout,
     files: BTreeMap<String, File>,
-    /// Sets to state once more, and when.
-    restate: BTreeMap<String, Instant>,
     /// Kinds that have been reported as unknown.
     unknown: BTreeSet<(String, String)>,
-    started: Instant,
-}
-
-/// What is stated a second time, and when. If the store holds a change back as too large a loss, it waits for that.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Again {
-    /// So long after the first time.
-    pub(crate) after: Duration,
-    /// The first read as well: the store may hold what an earlier run wrote.
-    pub(crate) first: bool,
 }
 
 #[derive(Debug, Default)]
@@ -64,10 +52,10 @@ struct File {
 /// What a look at some files found.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// What each set consists of, of those that are different or restated.
+    /// What each set consists of, of those that are different.
     pub(crate) statements: BTreeMap<String, Statement>,
     /// The files, and directories below the root, that cannot be read.
-    pub(crate) failing: BTreeMap<String, ReadError>,
+    pub(crate) failing: BTreeMap<String, Arc<ReadError>>,
     /// Why nothing can be read; the rest is then empty.
     pub(crate) root: Option<ReadError>,
     /// Why the statements may be a fault of the platform.
@@ -94,16 +82,17 @@ pub(crate) struct Statement {
 pub(crate) struct Stopped;
 
 impl Files {
-    /// Knows of no file of `root`, an absolute path.
-    pub(crate) fn new(root: &Path, again: Again) -> Self {
+    /// The files of `root`, an absolute path. Those that an earlier run has `stated` are looked for, whether or not they are still
+    /// there: the store has what they said.
+    pub(crate) fn new(root: &Path, stated: impl IntoIterator<Item = String>) -> Self {
         Self {
             root: root.to_owned(),
-            again,
             layout: Layout::default(),
-            files: BTreeMap::new(),
-            restate: BTreeMap::new(),
+            files: stated
+                .into_iter()
+                .map(|name| (name, File::default()))
+                .collect(),
             unknown: BTreeSet::new(),
-            started: Instant::now(),
         }
     }
 
@@ -131,7 +120,7 @@ impl Files {
         rescan |= dirty.iter().any(|file| self.root.join(file).is_dir());
         if rescan {
             match self.list(watches) {
-                Ok(listing) => dirty.extend(self.listed(listing, now, &mut outcome)),
+                Ok(listing) => dirty.extend(self.listed(listing, &mut outcome)),
                 Err(error) => {
                     return Ok(Outcome {
                         root: Some(error),
@@ -144,25 +133,15 @@ impl Files {
             self.layout
                 .relink(&self.root, &dirty, &mut watcher(watches));
         }
-        let restating: BTreeSet<_> = self
-            .restate
-            .extract_if(.., |_, due| *due <= now)
-            .map(|(file, _)| file)
-            .collect();
-        for file in dirty.union(&restating) {
+        for file in &dirty {
             if stop.is_cancelled() {
                 return Err(Stopped);
             }
-            self.read(file, restating.contains(file), now, &mut outcome);
+            self.read(file, now, &mut outcome);
         }
         self.bury(now, &mut outcome);
         for file in outcome.failing.keys() {
             outcome.look_again.insert(file.clone(), now + RETRY);
-        }
-        for file in outcome.statements.keys() {
-            if let Some(due) = self.restate.get(file) {
-                outcome.look_again.insert(file.clone(), *due);
-            }
         }
         if watches.as_ref().is_some_and(Watches::polling) {
             outcome.rescan_at = Some(now + POLL);
@@ -185,69 +164,49 @@ impl Files {
     }
 
     /// The files to look at after a listing. Those in a directory that cannot be listed stay as they are.
-    fn listed(
-        &mut self,
-        listing: Listing,
-        now: Instant,
-        outcome: &mut Outcome,
-    ) -> BTreeSet<String> {
+    fn listed(&mut self, listing: Listing, outcome: &mut Outcome) -> BTreeSet<String> {
         let mut files: BTreeSet<_> = self.files.keys().cloned().collect();
-        for dir in listing.unreadable.keys() {
-            files.retain(|file| {
-                file.strip_prefix(dir.as_str())
-                    .is_none_or(|rest| !rest.starts_with(['/']))
-            });
+        for (dir, error) in listing.unreadable {
+            let error = Arc::new(error);
+            let within: Vec<_> = files
+                .extract_if(.., |file| {
+                    file.strip_prefix(dir.as_str())
+                        .is_some_and(|rest| rest.starts_with('/'))
+                })
+                .collect();
+            for file in within {
+                outcome.failing.insert(file, Arc::clone(&error));
+            }
             // As a file without objects, it is found to have gone as soon as it is a directory again.
+            files.remove(&dir);
             self.files.entry(dir.clone()).or_default();
-            files.remove(dir);
-        }
-        // After a restart the store has what this run has not seen; a root that is suspicious must not end that.
-        let suspicious =
-            self.again.first && (listing.files.is_empty() || !listing.unreadable.is_empty());
-        outcome.complete = !suspicious || now >= self.started + self.again.after;
-        if self.again.first && now < self.started + self.again.after {
-            outcome.rescan_at = Some(self.started + self.again.after);
+            outcome.failing.insert(dir, error);
         }
         files.extend(listing.files);
-        outcome.failing = listing.unreadable;
+        outcome.complete = true;
         files
     }
 
-    fn read(&mut self, name: &str, restating: bool, now: Instant, outcome: &mut Outcome) {
+    fn read(&mut self, name: &str, now: Instant, outcome: &mut Outcome) {
         match content(&self.root.join(name)) {
-            Content::Gone => match self.files.get_mut(name) {
-                Some(file) => {
+            Content::Gone => {
+                if let Some(file) = self.files.get_mut(name) {
                     file.missing.get_or_insert(now);
                 }
-                None if restating => {
-                    outcome
-                        .statements
-                        .insert(name.to_owned(), Statement::default());
-                }
-                None => {}
-            },
+            }
             Content::Unreadable(error) => {
                 let file = self.files.entry(name.to_owned()).or_default();
                 (file.hash, file.missing) = (None, None);
-                outcome.failing.insert(name.to_owned(), error);
+                outcome.failing.insert(name.to_owned(), Arc::new(error));
             }
-            Content::Text(text) => self.take(name, &text, restating, now, outcome),
+            Content::Text(text) => self.take(name, &text, now, outcome),
         }
     }
 
-    fn take(
-        &mut self,
-        name: &str,
-        text: &str,
-        restating: bool,
-        now: Instant,
-        outcome: &mut Outcome,
-    ) {
+    fn take(&mut self, name: &str, text: &str, now: Instant, outcome: &mut Outcome) {
         let hash = xxh3_128(text.as_bytes());
-        let known = self.files.get_mut(name);
-        let same = known.as_ref().is_some_and(|file| file.hash == Some(hash));
-        if let Some(file) = known {
-            if same && !restating {
+        if let Some(file) = self.files.get_mut(name) {
+            if file.hash == Some(hash) {
                 file.missing = None;
                 return;
             }
@@ -273,7 +232,7 @@ impl Files {
             .map(|object| object.meta.key.clone())
             .chain(rejected)
             .collect();
-        let before = self.files.insert(
+        self.files.insert(
             name.to_owned(),
             File {
                 hash: Some(hash),
@@ -281,9 +240,6 @@ impl Files {
                 missing: None,
             },
         );
-        if !same && (before.is_some() || self.again.first) {
-            self.restate.insert(name.to_owned(), now + self.again.after);
-        }
         outcome
             .statements
             .insert(name.to_owned(), Statement { objects, findings });
@@ -320,10 +276,7 @@ impl Files {
             return;
         }
         for name in gone {
-            let file = self.files.remove(&name);
-            if file.is_some_and(|file| !file.keys.is_empty()) {
-                self.restate.insert(name.clone(), now + self.again.after);
-            }
+            self.files.remove(&name);
             outcome.statements.insert(name, Statement::default());
         }
         if self.files.is_empty() && !outcome.statements.is_empty() {
@@ -359,12 +312,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         fs::create_dir(&root).unwrap();
-        let again = Again {
-            after: Duration::from_secs(31),
-            first: false,
-        };
         let fixture = Fixture {
-            files: Files::new(&root, again),
+            files: Files::new(&root, []),
             dir,
         };
         files
@@ -521,7 +470,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_empty_root_is_doubted_and_stated_twice() {
+    async fn an_empty_root_is_doubted() {
         let mut it = fixture(&[("a.yaml", &["a"]), ("b.yaml", &["b"])]);
         it.rescan();
         it.remove("a.yaml");
@@ -533,26 +482,24 @@ mod tests {
             &["a.yaml: ", "b.yaml: ", "doubtful", "complete"],
         );
         check(&it.rescan(), &["complete"]);
-        after(Duration::from_secs(31)).await;
-        check(&it.changed(&[]), &["a.yaml: ", "b.yaml: ", "doubtful"]);
-        after(Duration::from_secs(31)).await;
-        check(&it.changed(&[]), &[]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_is_stated_once_more_later() {
-        let mut it = fixture(&[("a.yaml", &["a", "b"]), ("c.yaml", &["c"])]);
-        it.rescan();
-        it.write("a.yaml", &["a"]);
-        let outcome = it.changed(&["a.yaml"]);
-        let due = outcome.look_again["a.yaml"];
-        assert_eq!(due - Instant::now(), Duration::from_secs(31));
-        after(Duration::from_secs(30)).await;
-        check(&it.changed(&["a.yaml"]), &[]);
-        after(Duration::from_secs(1)).await;
-        let outcome = it.changed(&[]);
-        check(&outcome, &["a.yaml: a"]);
-        assert_eq!(outcome.look_again, BTreeMap::new());
+    async fn a_further_run_looks_for_what_an_earlier_one_stated() {
+        let mut it = fixture(&[("a.yaml", &["a"]), ("b.yaml", &["b"])]);
+        let stated = ["b.yaml", "c.yaml"].map(str::to_owned);
+        it.files = Files::new(&it.root(), stated.clone());
+        check(
+            &it.rescan(),
+            &["a.yaml: a", "b.yaml: b", "c.yaml: ", "complete"],
+        );
+        it.remove("a.yaml");
+        it.remove("b.yaml");
+        it.files = Files::new(&it.root(), stated);
+        check(
+            &it.rescan(),
+            &["b.yaml: ", "c.yaml: ", "doubtful", "complete"],
+        );
     }
 
     #[cfg(unix)]

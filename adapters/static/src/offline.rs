@@ -1,14 +1,13 @@
 //! Reading a directory once, without a store: for tools that check configuration.
 
 use std::path::Path;
-use std::time::Duration;
 
 use pilothouse_core::registry::{Object, Origin, Problem};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, StaticConfig};
 use crate::disk::{Batch, ReadError};
-use crate::files::{Again, Files};
+use crate::files::Files;
 use crate::reading::Finding;
 
 /// Reads all that is in `dir`: what can be used, and everything that is wrong. Files that cannot be read are among the findings.
@@ -18,13 +17,7 @@ use crate::reading::Finding;
 /// The directory cannot be read.
 pub fn read(dir: &Path) -> Result<(Vec<Object>, Vec<Finding>), ConfigError> {
     let config = StaticConfig::new(dir, "");
-    let mut files = Files::new(
-        &config.checked_root()?,
-        Again {
-            after: Duration::MAX,
-            first: false,
-        },
-    );
+    let mut files = Files::new(&config.checked_root()?, []);
     let all = Batch {
         rescan: true,
         ..Batch::default()

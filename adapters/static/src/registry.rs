@@ -1,7 +1,8 @@
 //! The registry: waits for changes, has them looked at, and tells the store.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, StaticConfig};
 use crate::disk::{Batch, Settling, Watches};
-use crate::files::{Again, Files, Outcome, Stopped};
+use crate::files::{Files, Outcome, Stopped};
 
 /// A disk that does not answer is not waited for any longer when stopping.
 const STOPPING: Duration = Duration::from_millis(500);
@@ -22,8 +23,8 @@ const STOPPING: Duration = Duration::from_millis(500);
 pub struct StaticRegistry {
     id: RegistryId,
     root: PathBuf,
-    restate_after: Duration,
-    has_run: AtomicBool,
+    /// The sets that the store has something of, for a further run.
+    stated: Mutex<BTreeSet<String>>,
 }
 
 impl StaticRegistry {
@@ -35,8 +36,7 @@ impl StaticRegistry {
         Ok(Self {
             root: config.checked_root()?,
             id: RegistryId::new("Static", &config.cluster),
-            restate_after: config.restate_after,
-            has_run: AtomicBool::new(false),
+            stated: Mutex::default(),
         })
     }
 }
@@ -48,19 +48,16 @@ impl Registry for StaticRegistry {
     }
 
     async fn run(&self, updates: Updates, stop: CancellationToken) -> Result<(), RunError> {
-        let again = Again {
-            after: self.restate_after,
-            first: self.has_run.swap(true, Ordering::Relaxed),
-        };
         let (watches, mut signals) = Watches::new();
         let mut state = State {
-            files: Files::new(&self.root, again),
+            files: Files::new(&self.root, lock(&self.stated).clone()),
             watches: Some(watches),
         };
         let mut settling = Settling::default();
         settling.rescan(Instant::now());
         let mut teller = Teller {
             updates,
+            stated: &self.stated,
             failing: false,
         };
         loop {
@@ -136,14 +133,20 @@ fn schedule(settling: &mut Settling, outcome: &Outcome) {
     }
 }
 
+fn lock(stated: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
+    // Nothing that is done under the lock can leave the set half changed.
+    stated.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Tells the store.
-struct Teller {
+struct Teller<'a> {
     updates: Updates,
+    stated: &'a Mutex<BTreeSet<String>>,
     /// The registry as a whole has been reported as failing.
     failing: bool,
 }
 
-impl Teller {
+impl Teller<'_> {
     async fn tell(&mut self, outcome: Outcome) -> Result<(), Closed> {
         if let Some(error) = outcome.root {
             self.failing = true;
@@ -154,6 +157,12 @@ impl Teller {
         if !outcome.statements.is_empty() || self.failing {
             let mut tx = self.updates.begin();
             for (name, said) in outcome.statements {
+                // What is doubtful may stay in the store.
+                if !said.objects.is_empty() {
+                    lock(self.stated).insert(name.clone());
+                } else if outcome.doubtful.is_none() {
+                    lock(self.stated).remove(&name);
+                }
                 let set = SetId::new(name);
                 tx.replace(set.clone(), said.objects);
                 for finding in said.findings {
