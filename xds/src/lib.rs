@@ -7,6 +7,7 @@
 //!
 //! This crate knows no platform: what it serves comes from [`pilothouse_core::mesh::Mesh`] alone.
 
+pub mod bootstrap;
 pub mod encode;
 pub mod fanout;
 pub mod hub;

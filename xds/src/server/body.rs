@@ -223,6 +223,7 @@ impl Ads {
         let published = attachment.current();
         if let Some(snapshot) = &published {
             self.live.protocol.lock().publish(Arc::clone(snapshot), now);
+            self.live.given(snapshot);
         }
         self.live.identify(id.clone());
         tracing::info!(target: "ads", stream = %id.name, peer = %self.connection.peer, "connected");
@@ -250,6 +251,7 @@ impl Ads {
             let mut stream = self.live.protocol.lock();
             if client.published.as_ref().is_none_or(|published| !Arc::ptr_eq(published, &snapshot)) {
                 stream.publish(Arc::clone(&snapshot), now);
+                self.live.given(&snapshot);
                 client.published = Some(Arc::clone(&snapshot));
             }
             if let Some(response) = stream.poll(now) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use futures::task::AtomicWaker;
@@ -15,6 +15,7 @@ use super::{Idle, Seen};
 use crate::protocol::{Mode, Stream, StreamReport};
 use crate::server::flow::{Flow, Watch};
 use crate::server::{Peer, StreamId};
+use crate::snapshot::Snapshot;
 
 /// What a connection is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +76,7 @@ impl Connection {
             since: SystemTime::now(),
             who: OnceLock::new(),
             protocol: Mutex::new(protocol),
+            snapshot: Mutex::default(),
             flow: Flow::default(),
             watch: Mutex::default(),
             ending: Mutex::default(),
@@ -180,6 +182,8 @@ pub(crate) struct Live {
     since: SystemTime,
     who: OnceLock<StreamId>,
     pub(crate) protocol: Mutex<Stream>,
+    /// What the stream was given last; its body keeps it.
+    snapshot: Mutex<Weak<Snapshot>>,
     pub(crate) flow: Flow,
     watch: Mutex<Watch>,
     ending: Mutex<Option<Ending>>,
@@ -187,6 +191,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// Shows this as what the stream is to have.
+    pub(crate) fn given(&self, snapshot: &Arc<Snapshot>) {
+        *self.snapshot.lock() = Arc::downgrade(snapshot);
+    }
+
     /// The name of a stream of this proxy: no two are alike.
     pub(crate) fn name(&self, proxy: &Proxy) -> Arc<str> {
         format!("{}-{}", proxy.id, self.id).into()
@@ -221,6 +230,7 @@ impl Live {
             mode: self.mode,
             bytes_sent: self.flow.handed(),
             report: self.protocol.lock().report(),
+            snapshot: self.snapshot.lock().upgrade(),
         })
     }
 }
@@ -248,4 +258,6 @@ pub struct Client {
     pub bytes_sent: u64,
     /// What it asked for, was sent and has acknowledged, for each type.
     pub report: StreamReport,
+    /// What its proxy is to have, as of the last change that concerned it.
+    pub snapshot: Option<Arc<Snapshot>>,
 }
