@@ -11,11 +11,15 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use pilothouse_core::debounce;
+use pilothouse_core::store::GuardSettings;
+use pilothouse_xds::protocol;
+use pilothouse_xds::server::Limits;
 use tracing::level_filters::LevelFilter;
 
 use crate::logging::{self, Levels, Target};
-use args::{CommandLine, DiscoveryArgs, LogArgs, Subcommands};
-pub use args::{GuardArgs, Output, Platform, PushArgs, VersionArgs};
+use args::{CommandLine, DiscoveryArgs, GuardArgs, LogArgs, Platform, PushArgs, Subcommands};
+pub use args::{Output, VersionArgs};
 pub use inert::{INERT, Inert};
 pub use value::ListenAddr;
 
@@ -52,10 +56,14 @@ pub struct Config {
     pub debug_addr: Option<ListenAddr>,
     /// How long a stop may take.
     pub shutdown: Duration,
-    /// When changes go out and how long proxies may take.
-    pub push: PushArgs,
+    /// When changes go out.
+    pub debounce: debounce::Settings,
     /// When a sudden loss is held.
-    pub guard: GuardArgs,
+    pub guard: GuardSettings,
+    /// What proxies may do.
+    pub limits: Limits,
+    /// How long proxies may take.
+    pub protocol: protocol::Settings,
     /// How the process logs.
     pub log: logging::Options,
     /// What the operator should know about the flags, for the log.
@@ -135,11 +143,60 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
         monitoring_addr: args.monitoring_addr.0,
         debug_addr,
         shutdown: args.shutdown_duration,
-        push: args.push,
-        guard: args.guard,
+        debounce: debounce(&args.push),
+        guard: guard(&args.guard),
+        protocol: protocol(&args.push),
+        limits: limits(&args.push),
         log: log_options(&args.log)?,
         warnings,
     })
+}
+
+fn debounce(args: &PushArgs) -> debounce::Settings {
+    debounce::Settings {
+        quiet: args.debounce_after,
+        cap: args.debounce_max,
+        ..debounce::Settings::default()
+    }
+}
+
+fn guard(args: &GuardArgs) -> GuardSettings {
+    GuardSettings {
+        enabled: !args.guard_off,
+        fraction: args.guard_fraction,
+        count: args.guard_count,
+        confirm_after: args.guard_confirm_after,
+    }
+}
+
+fn limits(args: &PushArgs) -> Limits {
+    let rate = f64::from(args.max_requests_per_second);
+    Limits {
+        connections: args.max_connections,
+        send: args.send_timeout,
+        message: args.max_request_bytes,
+        rate,
+        // A proxy that has just connected asks for all its types at once.
+        burst: rate * 5.0,
+        initial_transfers: args.max_initial_transfers,
+        keepalive: args.keepalive_interval,
+        keepalive_timeout: args.keepalive_timeout,
+        age: Some(args.max_connection_age).filter(|age| !age.is_zero()),
+        ..Limits::default()
+    }
+}
+
+fn protocol(args: &PushArgs) -> protocol::Settings {
+    let default = protocol::Settings::default();
+    protocol::Settings {
+        ack_timeout: args.ack_timeout,
+        gate: args.gate_timeout,
+        limits: protocol::Limits {
+            names: args.max_request_names,
+            ..default.limits
+        },
+        ..default
+    }
 }
 
 fn log_options(args: &LogArgs) -> Result<logging::Options, String> {

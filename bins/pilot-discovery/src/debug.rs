@@ -36,7 +36,9 @@ pub struct Debug {
 
 /// The pages; `public` ones are served beside them.
 pub fn router(debug: Debug, public: Router) -> Router {
-    let mut router = Router::new().route("/debug", get(index)).route("/debug/", get(index));
+    let mut router = Router::new()
+        .route("/debug", get(index))
+        .route("/debug/", get(index));
     for (path, _, handler) in pages() {
         router = router.route(path, handler);
     }
@@ -51,15 +53,47 @@ type Page = (&'static str, &'static str, MethodRouter<Debug>);
 /// Every page with what it is about.
 fn pages() -> Vec<Page> {
     vec![
-        ("/debug/registryz", "registries and the services they make up; ?namespace= ?host=", get(mesh::registryz)),
-        ("/debug/configz", "mesh config, rules in force, rejections and conflicts", get(mesh::configz)),
-        ("/debug/endpointz", "endpoints of each service; ?namespace= ?host=", get(mesh::endpointz)),
+        (
+            "/debug/registryz",
+            "registries and the services they make up; ?namespace= ?host=",
+            get(mesh::registryz),
+        ),
+        (
+            "/debug/configz",
+            "mesh config, rules in force, rejections and conflicts",
+            get(mesh::configz),
+        ),
+        (
+            "/debug/endpointz",
+            "endpoints of each service; ?namespace= ?host=",
+            get(mesh::endpointz),
+        ),
         ("/debug/adsz", "streams of proxies", get(proxies::adsz)),
-        ("/debug/syncz", "for each proxy and type whether it has what it is to have", get(proxies::syncz)),
-        ("/debug/config_dump", "what a proxy is to have, in Envoy's JSON; ?proxyID=", get(proxies::config_dump)),
-        ("/debug/resourcez", "where each resource comes from; ?proxyID= ?type=cds|eds|lds|rds ?name=", get(resources::resourcez)),
-        ("/debug/logging", "log levels; PUT scope:level,... changes them", get(control::levels).put(control::change_levels)),
-        ("/debug/guard/confirm", "POST ?registry=: applies what the guard against mass loss holds", post(control::confirm)),
+        (
+            "/debug/syncz",
+            "for each proxy and type whether it has what it is to have",
+            get(proxies::syncz),
+        ),
+        (
+            "/debug/config_dump",
+            "what a proxy is to have, in Envoy's JSON; ?proxyID=",
+            get(proxies::config_dump),
+        ),
+        (
+            "/debug/resourcez",
+            "where each resource comes from; ?proxyID= ?type=cds|eds|lds|rds ?name=",
+            get(resources::resourcez),
+        ),
+        (
+            "/debug/logging",
+            "log levels; PUT scope:level,... changes them",
+            get(control::levels).put(control::change_levels),
+        ),
+        (
+            "/debug/guard/confirm",
+            "POST ?registry=: applies what the guard against mass loss holds",
+            post(control::confirm),
+        ),
     ]
 }
 
@@ -103,7 +137,8 @@ async fn only_people(request: Request, next: Next) -> Response {
     if !names_this_machine(headers) || (changes && headers.contains_key(header::ORIGIN)) {
         return Failure(
             StatusCode::FORBIDDEN,
-            "debug pages are for people and tools on this machine: use localhost or an IP address".into(),
+            "debug pages are for people and tools on this machine: use localhost or an IP address"
+                .into(),
         )
         .into_response();
     }
@@ -111,7 +146,9 @@ async fn only_people(request: Request, next: Next) -> Response {
 }
 
 fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else { return true };
+    let Some(host) = headers.get(header::HOST) else {
+        return true;
+    };
     let host = host.to_str().unwrap_or("");
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
@@ -127,7 +164,11 @@ fn readable(value: Value) -> Value {
         Value::Array(items) => items.into_iter().map(readable).collect(),
         Value::Object(map) => match duration(&map) {
             Some(seconds) => seconds.into(),
-            None => map.into_iter().map(|(key, value)| (key, readable(value))).collect::<Map<_, _>>().into(),
+            None => map
+                .into_iter()
+                .map(|(key, value)| (key, readable(value)))
+                .collect::<Map<_, _>>()
+                .into(),
         },
         other => other,
     }

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use pilothouse_core::readiness::{Progress, Readiness};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 pub use serve::serve;
 
@@ -25,6 +26,8 @@ pub struct Public {
     pub readiness: Readiness,
     /// What is counted.
     pub metrics: Arc<Registry>,
+    /// Cancelled when the process is to end: from then on it is not ready for anything new.
+    pub stopping: CancellationToken,
 }
 
 /// The pages.
@@ -60,12 +63,15 @@ async fn ready(State(public): State<Public>) -> Response {
     #[derive(Serialize)]
     struct Body {
         ready: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        stopping: bool,
         /// What is not there yet, and for how long it has been waited for.
         waiting: Vec<Step>,
         /// What is there, and how long it took.
         done: Vec<Step>,
     }
-    let ready = public.readiness.is_ready();
+    let stopping = public.stopping.is_cancelled();
+    let ready = public.readiness.is_ready() && !stopping;
     let (done, waiting): (Vec<_>, Vec<_>) = public
         .readiness
         .progress()
@@ -73,6 +79,7 @@ async fn ready(State(public): State<Public>) -> Response {
         .partition(|step| step.done);
     let body = Body {
         ready,
+        stopping,
         waiting: waiting.into_iter().map(Step::from).collect(),
         done: done.into_iter().map(Step::from).collect(),
     };
@@ -121,6 +128,7 @@ mod tests {
         Public {
             readiness: Readiness::new(),
             metrics: Arc::default(),
+            stopping: CancellationToken::new(),
         }
     }
 
@@ -144,6 +152,11 @@ mod tests {
             (StatusCode::OK, &Value::Bool(true))
         );
         assert_eq!(body["done"][0]["note"], "after 5 s");
+        public.stopping.cancel();
+        assert_eq!(
+            get(&public, "/ready").await.0,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
     }
 
     #[tokio::test]

@@ -3,9 +3,12 @@
 //! [`config`] reads the command line, [`app`] binds every socket and then runs everything, `main` waits for signals.
 //! What the mesh means is in `pilothouse-core`, what proxies get in `pilothouse-xds`.
 
+pub mod app;
 pub mod config;
+pub mod debug;
 pub mod http;
 pub mod listen;
 pub mod logging;
 pub mod mesh_config;
+pub mod signals;
 pub mod version;

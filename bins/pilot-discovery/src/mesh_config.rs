@@ -48,6 +48,11 @@ impl MeshConfigFile {
         }
     }
 
+    /// Which file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How it is doing.
     pub fn view(&self) -> MeshConfigView {
         MeshConfigView {

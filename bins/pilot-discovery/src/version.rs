@@ -1,6 +1,9 @@
 //! Which build this is.
 
 use serde::Serialize;
+use serde_json::json;
+
+use crate::config::{Output, VersionArgs};
 
 /// Which build this is.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -26,3 +29,15 @@ pub const VERSION: Version = Version {
         "release"
     },
 };
+
+/// What `version` prints.
+pub fn text(args: &VersionArgs) -> String {
+    match args.output {
+        _ if args.short => VERSION.version.to_owned(),
+        Output::Json => json!(VERSION).to_string(),
+        Output::Text => format!(
+            "pilot-discovery {} ({}, {}, API of Envoy {})",
+            VERSION.version, VERSION.platform, VERSION.profile, VERSION.envoy_api
+        ),
+    }
+}

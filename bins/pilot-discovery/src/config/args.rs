@@ -160,7 +160,7 @@ pub(super) struct DiscoveryArgs {
 /// When changes go out and how long proxies may take.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Proxies")]
-pub struct PushArgs {
+pub(super) struct PushArgs {
     /// How long changes must be quiet before they go out, while an earlier push is still being computed.
     #[arg(long, default_value = "100ms", value_parser = duration, value_name = "TIME")]
     pub debounce_after: Duration,
@@ -178,34 +178,46 @@ pub struct PushArgs {
     pub ack_timeout: Duration,
 
     /// A proxy that takes nothing for this long is disconnected.
-    #[arg(long, default_value = "20s", value_parser = duration, value_name = "TIME")]
+    #[arg(long, default_value = "30s", value_parser = duration, value_name = "TIME")]
     pub send_timeout: Duration,
 
     /// The most connections of proxies at a time.
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub max_connections: usize,
 
-    /// The most streams that begin in a second; 0 for no limit.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub max_streams_per_second: u32,
+    /// The most proxies that are given their first configuration at a time; further ones wait for their turn.
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub max_initial_transfers: usize,
 
-    /// How often an idle connection is probed.
+    /// The most requests in a second that a proxy may send for long.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub max_requests_per_second: u32,
+
+    /// The most bytes of one request.
+    #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
+    pub max_request_bytes: usize,
+
+    /// The most names that a request may have.
+    #[arg(long, default_value_t = 50_000, value_name = "N")]
+    pub max_request_names: usize,
+
+    /// How long a connection may be silent before it is asked for a sign of life.
     #[arg(long, alias = "keepaliveInterval", default_value = "30s", value_parser = duration, value_name = "TIME")]
     pub keepalive_interval: Duration,
 
-    /// How long a probe may stay without an answer.
+    /// How long that sign may take.
     #[arg(long, alias = "keepaliveTimeout", default_value = "10s", value_parser = duration, value_name = "TIME")]
     pub keepalive_timeout: Duration,
 
     /// A connection older than this is asked to come again, so that proxies spread over replicas; 0 for never.
-    #[arg(long, alias = "keepaliveMaxServerConnectionAge", default_value = "0", value_parser = duration, value_name = "TIME")]
+    #[arg(long, alias = "keepaliveMaxServerConnectionAge", default_value = "30m", value_parser = duration, value_name = "TIME")]
     pub max_connection_age: Duration,
 }
 
 /// When a sudden loss is held until it is confirmed.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Guard against mass loss")]
-pub struct GuardArgs {
+pub(super) struct GuardArgs {
     /// The share of a registry's endpoints or services whose loss is held.
     #[arg(long, default_value = "50%", value_parser = fraction, value_name = "SHARE")]
     pub guard_fraction: f64,

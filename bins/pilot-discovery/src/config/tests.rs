@@ -95,20 +95,16 @@ fn every_spelling_of_the_original_is_accepted() {
     for flag in ["--cluster-id east", "--clusterID east"] {
         check(flag, |c| c.cluster_id.clone(), "east".into());
     }
-    check(
-        "--keepaliveInterval 5s",
-        |c| c.push.keepalive_interval,
-        secs(5),
-    );
+    check("--keepaliveInterval 5s", |c| c.limits.keepalive, secs(5));
     check(
         "--keepaliveTimeout 5s",
-        |c| c.push.keepalive_timeout,
+        |c| c.limits.keepalive_timeout,
         secs(5),
     );
     check(
         "--keepaliveMaxServerConnectionAge 30m",
-        |c| c.push.max_connection_age,
-        secs(1800),
+        |c| c.limits.age,
+        Some(secs(1800)),
     );
     for flag in ["--log_as_json", "--log_as_json=true", "--log-as-json"] {
         check(flag, |c| c.log.json, true);
@@ -134,8 +130,8 @@ fn every_spelling_of_the_original_is_accepted() {
     }
     check(
         "--guard-fraction 25% --guard-off",
-        |c| (c.guard.guard_fraction, c.guard.guard_off),
-        (0.25, true),
+        |c| (c.guard.fraction, c.guard.enabled),
+        (0.25, false),
     );
 }
 

@@ -28,7 +28,9 @@ pub(super) async fn change_levels(
 ) -> Result<Json<Value>, Failure> {
     let list = new.level.unwrap_or(body);
     if list.trim().is_empty() {
-        return Err(Failure::wrong("say which levels: ads:debug in the body, or ?level=ads:debug"));
+        return Err(Failure::wrong(
+            "say which levels: ads:debug in the body, or ?level=ads:debug",
+        ));
     }
     let levels = debug.log.change(list.trim()).map_err(Failure::wrong)?;
     tracing::info!(levels = %levels, "log levels changed");
@@ -52,7 +54,11 @@ pub(super) async fn confirm(
         let known: Vec<_> = ids.iter().map(ToString::to_string).collect();
         return Err(Failure(
             StatusCode::NOT_FOUND,
-            format!("there is no registry {:?}; there are: {}", which.registry, known.join(", ")),
+            format!(
+                "there is no registry {:?}; there are: {}",
+                which.registry,
+                known.join(", ")
+            ),
         ));
     };
     let held = debug.store.confirm(id).await.map_err(Failure::gone)?;

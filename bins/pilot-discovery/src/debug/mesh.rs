@@ -18,7 +18,8 @@ pub(super) struct Filter {
 
 impl Filter {
     fn passes(&self, key: &ServiceKey) -> bool {
-        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
+        let same =
+            |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
         same(&self.namespace, key.namespace.as_str()) && same(&self.host, key.host.as_str())
     }
 }
@@ -35,7 +36,9 @@ pub(super) async fn registryz(
         .filter(|service| filter.passes(&service.key))
         .map(|service| service_view(&mesh, service))
         .collect();
-    Ok(Json(readable(json!({ "registries": registries, "services": services }))))
+    Ok(Json(readable(
+        json!({ "registries": registries, "services": services }),
+    )))
 }
 
 /// Mesh-wide settings and the rules in force.
@@ -45,7 +48,7 @@ pub(super) async fn configz(State(debug): State<Debug>) -> Json<Value> {
     Json(readable(json!({
         "meshConfig": { "settings": **mesh.config(), "file": debug.mesh_config.as_ref().map(|file| file.view()) },
         "rules": rules,
-        "status": debug.store.status().all(),
+        "status": debug.store.status().get(),
     })))
 }
 
@@ -78,7 +81,10 @@ pub(super) async fn endpointz(
 
 /// The objects behind a service, and where each stands.
 pub(super) fn sources(mesh: &Mesh, key: &ServiceKey) -> Vec<Value> {
-    mesh.sources(key).iter().map(|source| source_view(mesh, source)).collect()
+    mesh.sources(key)
+        .iter()
+        .map(|source| source_view(mesh, source))
+        .collect()
 }
 
 /// An object, and where it stands.

@@ -24,14 +24,16 @@ pub(super) struct Which {
 
 impl Which {
     fn passes(&self, client: &Client) -> bool {
-        self.proxy_id.as_deref().is_none_or(|wanted| names(client, wanted))
+        self.proxy_id
+            .as_deref()
+            .is_none_or(|wanted| names(client, wanted))
     }
 }
 
 /// Whether `wanted` means the proxy or stream of `client`.
 pub(super) fn names(client: &Client, wanted: &str) -> bool {
     &*client.proxy.id.name == wanted
-        || client.connection == wanted
+        || &*client.stream == wanted
         || client.proxy.id.to_string() == wanted
 }
 
@@ -44,7 +46,7 @@ pub(super) async fn adsz(State(debug): State<Debug>, Query(which): Query<Which>)
         .map(|client| {
             let proxy = &client.proxy;
             json!({
-                "connection": client.connection,
+                "stream": client.stream,
                 "proxy": proxy.id.to_string(),
                 "namespace": proxy.namespace,
                 "cluster": proxy.cluster,
@@ -56,7 +58,7 @@ pub(super) async fn adsz(State(debug): State<Debug>, Query(which): Query<Which>)
                 "version": version(client),
                 "peer": client.peer.to_string(),
                 "connected": jiff::Timestamp::try_from(client.connected).ok(),
-                "dialect": format!("{:?}", client.dialect),
+                "protocol": format!("{:?}", client.mode).to_lowercase(),
                 "bytesSent": client.bytes_sent,
             })
         })
@@ -75,11 +77,14 @@ pub(super) async fn syncz(State(debug): State<Debug>, Query(which): Query<Which>
         .map(|client| {
             let report = &client.report;
             let behind = report.target != report.newest;
-            let types: Vec<_> =
-                report.types.iter().map(|report| type_view(&mesh, report, behind, now)).collect();
+            let types: Vec<_> = report
+                .types
+                .iter()
+                .map(|report| type_view(&mesh, report, behind, now))
+                .collect();
             json!({
                 "proxy": client.proxy.id.to_string(),
-                "connection": client.connection,
+                "stream": client.stream,
                 "cluster": client.proxy.cluster,
                 "version": version(client),
                 "generation": { "sent": report.target, "newest": report.newest },
@@ -99,19 +104,29 @@ pub(super) async fn config_dump(
 ) -> Result<Json<Value>, Failure> {
     let clients = debug.connections.clients();
     let Some(wanted) = which.proxy_id else {
-        let known: Vec<_> = clients.iter().map(|client| client.proxy.id.to_string()).collect();
+        let known: Vec<_> = clients
+            .iter()
+            .map(|client| client.proxy.id.to_string())
+            .collect();
         return Err(Failure::wrong(format!(
             "say which proxy: ?proxyID=NAME; connected are: {}",
             known.join(", ")
         )));
     };
-    let client = clients.iter().rev().find(|client| names(client, &wanted)).ok_or_else(|| {
-        Failure::missing(format!("no proxy {wanted:?} is connected to this replica; /debug/adsz lists them"))
+    let client = clients
+        .iter()
+        .rev()
+        .find(|client| names(client, &wanted))
+        .ok_or_else(|| {
+            Failure::missing(format!(
+                "no proxy {wanted:?} is connected to this replica; /debug/adsz lists them"
+            ))
+        })?;
+    let snapshot = client.snapshot.as_ref().ok_or_else(|| {
+        Failure::missing(format!(
+            "nothing has been computed for {wanted:?} yet; ask again"
+        ))
     })?;
-    let snapshot = client
-        .snapshot
-        .as_ref()
-        .ok_or_else(|| Failure::missing(format!("nothing has been computed for {wanted:?} yet; ask again")))?;
     Ok(Json(dump(snapshot)))
 }
 
@@ -123,9 +138,13 @@ fn version(client: &Client) -> Value {
 }
 
 fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Value {
-    let ago = |then: Instant| (now.saturating_duration_since(then).as_secs_f64() * 1000.0).round() / 1000.0;
+    let ago = |then: Instant| {
+        (now.saturating_duration_since(then).as_secs_f64() * 1000.0).round() / 1000.0
+    };
     let answer = |answer: &Option<(String, Instant)>| {
-        answer.as_ref().map(|(nonce, at)| json!({ "nonce": nonce, "secondsAgo": ago(*at) }))
+        answer
+            .as_ref()
+            .map(|(nonce, at)| json!({ "nonce": nonce, "secondsAgo": ago(*at) }))
     };
     json!({
         "type": report.resource_type.short(),
@@ -144,7 +163,10 @@ fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Va
 /// Istio's words. What is on its way is STALE, never SYNCED: that a response was sent says nothing about its fate.
 fn status(report: &TypeReport, behind: bool) -> &'static str {
     let failed = report.error.as_ref().is_some_and(|(_, failed)| {
-        report.acked.as_ref().is_none_or(|(_, acked)| failed > acked)
+        report
+            .acked
+            .as_ref()
+            .is_none_or(|(_, acked)| failed > acked)
     });
     if failed || !report.refused.is_empty() {
         "ERROR"
@@ -176,7 +198,8 @@ fn dump(snapshot: &Snapshot) -> Value {
     };
     let listeners: Vec<_> = versioned(snapshot, ResourceType::Listener)
         .map(|(resource, version)| {
-            let state = json!({ "version_info": version.to_string(), "listener": content(resource) });
+            let state =
+                json!({ "version_info": version.to_string(), "listener": content(resource) });
             json!({ "name": resource.name.as_str(), "active_state": state })
         })
         .collect();

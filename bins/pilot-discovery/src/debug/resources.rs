@@ -35,7 +35,12 @@ pub(super) async fn resourcez(
     // Proxies that are to have the same share their snapshot.
     let snapshots: BTreeMap<usize, _> = clients
         .iter()
-        .filter(|client| filter.proxy_id.as_deref().is_none_or(|wanted| names(client, wanted)))
+        .filter(|client| {
+            filter
+                .proxy_id
+                .as_deref()
+                .is_none_or(|wanted| names(client, wanted))
+        })
         .filter_map(|client| client.snapshot.as_ref())
         .map(|snapshot| (Arc::as_ptr(snapshot).addr(), snapshot))
         .collect();
@@ -43,21 +48,29 @@ pub(super) async fn resourcez(
     for snapshot in snapshots.values() {
         for resource_type in &types {
             for (resource, version) in versioned(snapshot, *resource_type) {
-                if filter.name.as_deref().is_none_or(|wanted| wanted == resource.name.as_str()) {
+                if filter
+                    .name
+                    .as_deref()
+                    .is_none_or(|wanted| wanted == resource.name.as_str())
+                {
                     let key = (*resource_type, resource.name.clone(), version);
-                    found.entry(key).or_insert_with(|| Arc::clone(&resource.causes));
+                    found
+                        .entry(key)
+                        .or_insert_with(|| Arc::clone(&resource.causes));
                 }
             }
         }
     }
-    let shown = found.into_iter().map(|((resource_type, name, version), causes)| {
-        json!({
-            "type": resource_type.short(),
-            "name": name.as_str(),
-            "version": version.to_string(),
-            "causes": causes.iter().map(|cause| cause_view(&mesh, cause)).collect::<Value>(),
-        })
-    });
+    let shown = found
+        .into_iter()
+        .map(|((resource_type, name, version), causes)| {
+            json!({
+                "type": resource_type.short(),
+                "name": name.as_str(),
+                "version": version.to_string(),
+                "causes": causes.iter().map(|cause| cause_view(&mesh, cause)).collect::<Value>(),
+            })
+        });
     Ok(Json(shown.collect()))
 }
 
@@ -79,8 +92,11 @@ pub(super) fn cause_view(mesh: &Mesh, cause: &Cause) -> Value {
             json!({ "service": key.to_string(), "objects": sources(mesh, key) })
         }
         Cause::Rule(key) => {
-            let objects: Vec<_> =
-                mesh.rule(key).map(|rule| source_view(mesh, &rule.source)).into_iter().collect();
+            let objects: Vec<_> = mesh
+                .rule(key)
+                .map(|rule| source_view(mesh, &rule.source))
+                .into_iter()
+                .collect();
             json!({ "rule": key.to_string(), "objects": objects })
         }
         Cause::MeshConfig => json!({ "meshConfig": true }),

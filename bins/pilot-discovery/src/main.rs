@@ -1,0 +1,45 @@
+//! `pilot-discovery`: parse, bind, run until a signal, drain.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use pilot_discovery::app::App;
+use pilot_discovery::config::{self, Command, Config};
+use pilot_discovery::signals::Signals;
+use pilot_discovery::{logging, version};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    // Whatever is printed here, a terminal that has gone is no reason to fail.
+    match config::parse(std::env::args_os()) {
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::from(config::exit_code(&error))
+        }
+        Ok(Command::Version(args)) => {
+            let _ = writeln!(io::stdout(), "{}", version::text(&args));
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Discovery(config)) => match serve(*config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "pilot-discovery: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+#[tokio::main]
+async fn serve(config: Config) -> Result<()> {
+    let (subscriber, log) = logging::subscriber(&config.log).context("--log_target")?;
+    tracing::subscriber::set_global_default(subscriber)?;
+    let stop = CancellationToken::new();
+    let signals = Signals::new()?;
+    let app = App::bind(config, log).await?;
+    tokio::select! {
+        result = app.run(stop.clone()) => result,
+        signal = signals.ask_then_end(stop) => bail!("ended at once by a second signal, {signal}"),
+    }
+}
