@@ -24,3 +24,6 @@ pub mod server;
 pub mod snapshot;
 pub mod translate;
 pub mod view;
+
+#[cfg(test)]
+mod sample;

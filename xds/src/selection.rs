@@ -70,6 +70,8 @@ pub struct ForRoutes {
     pub cluster: ClusterId,
     /// The DNS domain that short names are completed with.
     pub domain: Arc<str>,
+    /// Whether it has an HTTP proxy listener though mesh config has none.
+    pub http_proxy: bool,
 }
 
 /// A port of a service that a proxy's workload answers.
@@ -118,6 +120,9 @@ impl Selection {
     pub fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
         let family = Family::of(&proxy.addresses);
         let metadata = |key| proxy.metadata.get(key).map(|value| &**value);
+        let http_proxy = metadata("HTTP_PROXY_PORT")
+            .and_then(|port| port.parse().ok())
+            .filter(|port| *port != 0);
         Self {
             namespace: proxy.namespace.clone(),
             clusters: ForClusters { family },
@@ -127,13 +132,12 @@ impl Selection {
                 interception: proxy.interception,
                 family,
                 unprivileged: metadata("UNPRIVILEGED_POD") == Some("true"),
-                http_proxy: metadata("HTTP_PROXY_PORT")
-                    .and_then(|port| port.parse().ok())
-                    .filter(|port| *port != 0),
+                http_proxy,
             },
             routes: ForRoutes {
                 cluster: proxy.cluster.clone(),
                 domain: proxy.id.domain.clone(),
+                http_proxy: http_proxy.is_some(),
             },
             own: ForOwn {
                 interception: proxy.interception,

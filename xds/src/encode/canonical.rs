@@ -267,7 +267,7 @@ mod tests {
             prop_assert_eq!(&bytes, &run(&listener(&of, true)));
             prop_assert_eq!(canonical(&Listener::type_url(), &bytes), Some(bytes.clone()));
             let decoded = Listener::decode(&*bytes).unwrap();
-            prop_assert_eq!(decoded.metadata, Some(metadata(&of, false)));
+            prop_assert_eq!(decoded.metadata.unwrap().filter_metadata, metadata(&of, false).filter_metadata);
             prop_assert_eq!(bytes.len(), listener(&of, false).encode_to_vec().len());
         }
 

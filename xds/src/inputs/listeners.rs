@@ -2,6 +2,8 @@
 //! reach first, and that of the HTTP proxy.
 
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

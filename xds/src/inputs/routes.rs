@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pilothouse_core::mesh::{Mesh, OutboundPolicy};
 use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
 
-use super::{Generator, Input};
+use super::{Generator, Input, is_dialled_by_endpoint};
 use crate::names::{HTTP_PROXY_ROUTE, RouteName};
 use crate::resource::{Name, ResourceType};
 use crate::selection::ForRoutes;
@@ -56,7 +56,12 @@ impl Generator for Routes {
             .collect()
     }
 
-    fn names_of_host(_: &Mesh, view: &View, _: &ForRoutes, host: &Host) -> BTreeSet<Name> {
+    fn names_of_host(
+        mesh: &Mesh,
+        view: &View,
+        projection: &ForRoutes,
+        host: &Host,
+    ) -> BTreeSet<Name> {
         let service = view.service(host).map(|service| match &service.resolution {
             Resolution::Alias(target) => view.service(target),
             _ => Some(service),
@@ -67,8 +72,10 @@ impl Generator for Routes {
         };
         for (port, class) in routed_ports(service) {
             names.insert(RouteName::Port(port.port).name());
-            names.insert(HTTP_PROXY_ROUTE.into());
-            if class == Class::Auto {
+            if has_http_proxy(mesh, projection) {
+                names.insert(HTTP_PROXY_ROUTE.into());
+            }
+            if class == Class::Auto && has_own_address(mesh, projection, service) {
                 names.insert(RouteName::Sniffed(service.key.host.clone(), port.port).name());
             }
         }
@@ -90,11 +97,14 @@ impl Generator for Routes {
             }
             RouteName::Sniffed(host, number) => {
                 let service = view.service(host).filter(|service| is_routed(service))?;
+                let service =
+                    Some(service).filter(|service| has_own_address(mesh, projection, service))?;
                 let port = service
                     .port(*number)
                     .filter(|port| Class::of(port.protocol) == Some(Class::Auto))?;
                 vec![member(service, port)]
             }
+            RouteName::HttpProxy if !has_http_proxy(mesh, projection) => return None,
             RouteName::HttpProxy => {
                 let all = view.services().flat_map(|service| {
                     routed_ports(service).map(move |(port, _)| (service, port))
@@ -137,6 +147,16 @@ fn member(
         service: service.clone(),
         port: port.clone(),
     }
+}
+
+fn has_http_proxy(mesh: &Mesh, projection: &ForRoutes) -> bool {
+    projection.http_proxy || mesh.config().proxy_http_port.is_some()
+}
+
+/// Whether there are listeners that no other service shares.
+fn has_own_address(mesh: &Mesh, projection: &ForRoutes, service: &Service) -> bool {
+    service.addresses_in(&projection.cluster).any(is_virtual_ip)
+        || is_dialled_by_endpoint(mesh, service)
 }
 
 /// Whether there are clusters that routes could lead to.

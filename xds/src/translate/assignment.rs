@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use envoy_types::pb::envoy::config::core::v3::{
-    Address as EnvoyAddress, HealthStatus, Locality as EnvoyLocality, Metadata,
+    Address as EnvoyAddress, HealthStatus, Locality as EnvoyLocality, Metadata, address,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints, endpoint,
@@ -11,9 +11,7 @@ use envoy_types::pb::envoy::config::endpoint::v3::{
 };
 use pilothouse_core::model::{Address, Endpoint, Health, Locality, ServicePort, TlsMode};
 
-use super::common::{
-    ISTIO_METADATA, address, ip_address, metadata, object, pipe, socket_address, text, uint,
-};
+use super::common::{ISTIO_METADATA, ip_address, metadata, name_address, object, pipe, text, uint};
 use super::{Message, Notes, Output};
 use crate::inputs::assignments::AssignmentInput;
 use crate::resource::Cause;
@@ -24,66 +22,68 @@ const TRANSPORT_SOCKET_MATCH: &str = "envoy.transport_socket_match";
 pub(super) fn translate(input: &AssignmentInput) -> Output {
     let endpoints = input.endpoints.as_deref().into_iter().flatten();
     // Envoy takes names only where it resolves them.
-    let usable = |endpoint: &Endpoint, address: &Address| match address {
-        Address::Ip(ip) => Some(ip_address(*ip, endpoint.port(&input.port)?)),
+    let usable = |address: &Address, port| match address {
+        Address::Ip(ip) => Some(ip_address(*ip, port)),
         Address::Unix(path) => Some(pipe(path)),
         Address::Host(_) => None,
+    };
+    let addresses = |endpoint: &Endpoint| match endpoint.port(&input.port) {
+        Some(port) => endpoint
+            .addresses
+            .iter()
+            .filter_map(|address| usable(address, port))
+            .collect(),
+        None => Vec::new(),
     };
     let message = assignment(
         input.name.as_str(),
         endpoints,
         input.publish_not_ready,
-        usable,
+        addresses,
     );
     let mut notes = Notes::default();
     notes.causes.insert(Cause::Service(input.service.clone()));
     notes.output(input.name.clone(), Message::Assignment(Box::new(message)))
 }
 
-/// The load assignment of a cluster that resolves names itself. `first_only` for a cluster that can have but one name.
+/// The load assignment of a cluster that resolves names itself. `only_one` for a cluster that can have but one name.
 pub(super) fn inline<'a>(
     cluster: &str,
     port: &ServicePort,
     endpoints: impl Iterator<Item = &'a Endpoint>,
     publish_not_ready: bool,
-    first_only: bool,
+    only_one: bool,
 ) -> ClusterLoadAssignment {
-    let usable = |endpoint: &Endpoint, address_: &Address| {
-        let number = endpoint.port(port)?;
-        match address_ {
-            Address::Ip(ip) => Some(ip_address(*ip, number)),
-            Address::Host(host) => Some(address(socket_address(host, number))),
-            Address::Unix(_) => None,
-        }
+    let usable = |address: &Address, port| match address {
+        Address::Ip(ip) => Some(ip_address(*ip, port)),
+        Address::Host(host) => Some(name_address(host, port)),
+        Address::Unix(_) => None,
     };
-    let limit = if first_only { 1 } else { usize::MAX };
-    let can_be_used = |endpoint: &&Endpoint| {
+    // What a name resolves to is all that Envoy takes for such an endpoint.
+    let first = |endpoint: &Endpoint| {
+        let port = endpoint.port(port)?;
         endpoint
             .addresses
             .iter()
-            .any(|a| usable(endpoint, a).is_some())
+            .find_map(|address| usable(address, port))
     };
-    let chosen = endpoints
-        .filter(|endpoint| is_served(endpoint, publish_not_ready))
-        .filter(can_be_used)
-        .take(limit);
-    assignment(cluster, chosen, publish_not_ready, usable)
+    let served = endpoints
+        .filter(|endpoint| is_served(endpoint, publish_not_ready) && first(endpoint).is_some());
+    let chosen = served.take(if only_one { 1 } else { usize::MAX });
+    assignment(cluster, chosen, publish_not_ready, |endpoint| {
+        first(endpoint).into_iter().collect()
+    })
 }
 
 fn assignment<'a>(
     cluster: &str,
     endpoints: impl Iterator<Item = &'a Endpoint>,
     publish_not_ready: bool,
-    usable: impl Fn(&Endpoint, &Address) -> Option<EnvoyAddress>,
+    addresses: impl Fn(&Endpoint) -> Vec<EnvoyAddress>,
 ) -> ClusterLoadAssignment {
     let mut localities: BTreeMap<&Locality, Vec<(u32, LbEndpoint)>> = BTreeMap::new();
     for endpoint in endpoints.filter(|endpoint| is_served(endpoint, publish_not_ready)) {
-        let addresses: Vec<EnvoyAddress> = endpoint
-            .addresses
-            .iter()
-            .filter_map(|address| usable(endpoint, address))
-            .collect();
-        if let Some(message) = lb_endpoint(endpoint, addresses) {
+        if let Some(message) = lb_endpoint(endpoint, addresses(endpoint)) {
             localities
                 .entry(&endpoint.locality)
                 .or_default()
@@ -128,8 +128,12 @@ fn is_served(endpoint: &Endpoint, publish_not_ready: bool) -> bool {
 fn lb_endpoint(endpoint: &Endpoint, addresses: Vec<EnvoyAddress>) -> Option<LbEndpoint> {
     let mut addresses = addresses.into_iter();
     let first = addresses.next()?;
+    let is_socket = |address: &EnvoyAddress| {
+        matches!(address.address, Some(address::Address::SocketAddress(_)))
+    };
     // Envoy tries several addresses in turn only if all are sockets.
-    let more = addresses
+    let more = addresses.filter(|address| is_socket(&first) && is_socket(address));
+    let more = more
         .map(|address| endpoint::AdditionalAddress {
             address: Some(address),
         })

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::core::v3::{
 };
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{self, BoolValue, ListValue, Struct, UInt32Value, Value};
+use pilothouse_core::model::Host;
 
 /// How long Envoy waits for a load assignment or route before it goes on without.
 pub(super) const INITIAL_FETCH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -56,7 +57,12 @@ pub(super) fn ip_address(ip: IpAddr, port: u16) -> Address {
     address(socket_address(ip, port))
 }
 
-pub(super) fn address(socket: SocketAddress) -> Address {
+/// The address of a name that Envoy resolves.
+pub(super) fn name_address(name: &Host, port: u16) -> Address {
+    address(socket_address(name, port))
+}
+
+fn address(socket: SocketAddress) -> Address {
     Address {
         address: Some(address::Address::SocketAddress(socket)),
     }

@@ -1,0 +1,191 @@
+//! For tests: meshes and proxies in a few words, and what proxies get as JSON.
+
+mod outline;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pilothouse_core::mesh::{Mesh, MeshConfig};
+use pilothouse_core::model::{
+    ClusterId, Endpoint, Host, Interception, Labels, Locality, Location, NetworkId, Protocol,
+    Proxy, Resolution, Service, ServiceKey, ServicePort, ServiceSource,
+};
+use serde_json::Value as Json;
+
+use crate::encode::encode;
+use crate::inputs::{Assignments, Clusters, Generator, Input, Listeners, Routes, own};
+use crate::json::any_to_json;
+use crate::resource::{Resource, ResourceType};
+use crate::selection::Selection;
+use crate::translate::translate;
+use crate::view::View;
+
+pub(crate) use outline::outline;
+
+/// A rule's service in namespace `shop`, without address, of endpoints that the control plane knows.
+pub(crate) fn service(host: &str, ports: impl IntoIterator<Item = ServicePort>) -> Service {
+    Service {
+        key: ServiceKey {
+            namespace: "shop".into(),
+            host: Host::new(host).unwrap(),
+        },
+        name: host.into(),
+        source: ServiceSource::Rule,
+        created: None,
+        labels: Labels::default(),
+        ports: ports.into_iter().collect(),
+        addresses: BTreeMap::new(),
+        resolution: Resolution::ClientSide,
+        location: Location::Internal,
+        export_to: None,
+        subject_alt_names: Default::default(),
+        workload_selector: None,
+        publish_not_ready: false,
+    }
+}
+
+/// What tests say of services beyond their ports.
+pub(crate) trait With: Sized {
+    fn with(self, change: impl FnOnce(&mut Service)) -> Self;
+
+    fn resolved(self, resolution: Resolution) -> Self {
+        self.with(|service| service.resolution = resolution)
+    }
+
+    fn at(self, addresses: &[&str]) -> Self {
+        let addresses = addresses
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect();
+        self.with(|service| drop(service.addresses.insert(ClusterId::default(), addresses)))
+    }
+
+    fn created(self, second: i64) -> Self {
+        self.with(|service| service.created = Some(jiff::Timestamp::from_second(second).unwrap()))
+    }
+}
+
+impl With for Service {
+    fn with(mut self, change: impl FnOnce(&mut Service)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+pub(crate) fn port(number: u16, protocol: Protocol) -> ServicePort {
+    ServicePort {
+        port: number,
+        name: format!("p{number}").into(),
+        protocol,
+        target_port: None,
+    }
+}
+
+pub(crate) fn http(number: u16) -> ServicePort {
+    port(number, Protocol::Http)
+}
+
+pub(crate) fn tcp(number: u16) -> ServicePort {
+    port(number, Protocol::Tcp)
+}
+
+pub(crate) fn auto(number: u16) -> ServicePort {
+    port(number, Protocol::Auto)
+}
+
+pub(crate) fn endpoint(address: &str) -> Endpoint {
+    Endpoint::at(address.parse().unwrap())
+}
+
+pub(crate) fn mesh(services: impl IntoIterator<Item = (Service, Vec<Endpoint>)>) -> Mesh {
+    mesh_with(MeshConfig::default(), services)
+}
+
+pub(crate) fn mesh_with(
+    config: MeshConfig,
+    services: impl IntoIterator<Item = (Service, Vec<Endpoint>)>,
+) -> Mesh {
+    let mut mesh = Mesh::default();
+    mesh.set_config(Arc::new(config));
+    for (service, endpoints) in services {
+        let key = service.key.clone();
+        mesh.set_service(&key, Some(Arc::new(service)));
+        if !endpoints.is_empty() {
+            mesh.set_endpoints(&key, Some(Arc::new(endpoints)));
+        }
+    }
+    mesh
+}
+
+/// A sidecar of namespace `shop` at 10.0.0.1 whose traffic is captured.
+pub(crate) fn sidecar() -> Proxy {
+    Proxy {
+        id: "sidecar~10.0.0.1~app.shop~shop.svc.cluster.local"
+            .parse()
+            .unwrap(),
+        namespace: "shop".into(),
+        addresses: vec!["10.0.0.1".parse().unwrap()],
+        labels: Labels::default(),
+        locality: Locality::default(),
+        network: NetworkId::default(),
+        cluster: ClusterId::default(),
+        interception: Interception::Redirect,
+        envoy: Some((1, 40, 0)),
+        metadata: BTreeMap::new(),
+    }
+}
+
+/// The same where traffic is not captured.
+pub(crate) fn bound() -> Proxy {
+    Proxy {
+        interception: Interception::None,
+        ..sidecar()
+    }
+}
+
+/// Everything that `proxy` gets.
+pub(crate) fn resources(mesh: &Mesh, proxy: &Proxy) -> Vec<Resource> {
+    let selection = Selection::of(mesh, proxy);
+    let view = View::build(mesh, Some(&selection.namespace));
+    let mut inputs = of::<Clusters>(mesh, &view, &selection.clusters);
+    inputs.extend(of::<Assignments>(mesh, &view, &selection.assignments));
+    inputs.extend(of::<Listeners>(mesh, &view, &selection.listeners));
+    inputs.extend(of::<Routes>(mesh, &view, &selection.routes));
+    inputs.extend(own(mesh, &selection.own));
+    inputs
+        .iter()
+        .map(|input| encode(translate(input)))
+        .collect()
+}
+
+fn of<G: Generator>(mesh: &Mesh, view: &View, projection: &G::Projection) -> Vec<Input> {
+    G::names(mesh, view, projection)
+        .iter()
+        .filter_map(|name| G::input(mesh, view, projection, name))
+        .collect()
+}
+
+/// Everything of one type that `proxy` gets, by name.
+pub(crate) fn all(
+    mesh: &Mesh,
+    proxy: &Proxy,
+    resource_type: ResourceType,
+) -> BTreeMap<String, Json> {
+    let found = resources(mesh, proxy).into_iter().map(|resource| {
+        (
+            resource.name.to_string(),
+            any_to_json(&resource.body).unwrap(),
+        )
+    });
+    found
+        .filter(|(_, json)| json["@type"] == resource_type.url())
+        .collect()
+}
+
+/// One resource that `proxy` gets.
+pub(crate) fn one(mesh: &Mesh, proxy: &Proxy, resource_type: ResourceType, name: &str) -> Json {
+    let mut all = all(mesh, proxy, resource_type);
+    let names: Vec<String> = all.keys().cloned().collect();
+    all.remove(name)
+        .unwrap_or_else(|| panic!("no {name} among {names:?}"))
+}
