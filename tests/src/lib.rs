@@ -12,5 +12,7 @@ pub mod http;
 pub mod mesh_dir;
 pub mod ports;
 pub mod process;
+pub mod relay;
+pub mod sidecar;
 pub mod traffic;
 pub mod wait;
