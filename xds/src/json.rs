@@ -4,7 +4,7 @@
 //! second). It is for debug pages, the bootstrap, tools and tests: the path that serves proxies never comes here.
 
 #[cfg(test)]
-mod asset;
+pub(crate) mod asset;
 
 use std::sync::LazyLock;
 
