@@ -502,6 +502,22 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn without_events_everything_is_looked_at_again_and_again() {
+        let mut it = fixture(&[("a.yaml", &["a"])]);
+        let (mut watches, _signals) = Watches::new();
+        watches.refused(&notify::Error::generic("no events here"));
+        let batch = Batch {
+            rescan: true,
+            ..Batch::default()
+        };
+        let outcome = it
+            .files
+            .look(batch, &mut Some(watches), &CancellationToken::new())
+            .unwrap();
+        assert_eq!(outcome.rescan_at, Some(Instant::now() + POLL));
+    }
+
     #[cfg(unix)]
     #[tokio::test(start_paused = true)]
     async fn a_file_that_cannot_be_read_stays_as_it_was() {

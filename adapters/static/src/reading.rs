@@ -94,7 +94,7 @@ impl Reading {
                 self.objects.push(Object {
                     meta: manifest.meta,
                     origin: at,
-                    value,
+                    value: *value,
                 });
             }
         }
@@ -103,7 +103,7 @@ impl Reading {
 
 /// What an object is to the mesh.
 enum Decoded {
-    Good(Value, Vec<Problem>),
+    Good(Box<Value>, Vec<Problem>),
     Bad(Vec<Problem>),
     Unknown,
 }
@@ -113,7 +113,7 @@ fn decode(manifest: &Manifest<'_>) -> Decoded {
     let null = serde_json::Value::Null;
     let spec = manifest.fields.get("spec").unwrap_or(&null);
     match RuleSpec::parse(&manifest.api_version, manifest.meta.key.kind.as_str(), spec) {
-        Ok((rule, warnings)) => Decoded::Good(Value::Rule(rule), warnings),
+        Ok((rule, warnings)) => Decoded::Good(Box::new(Value::Rule(rule)), warnings),
         Err(Unreadable::Spec(problems)) => Decoded::Bad(problems),
         Err(Unreadable::UnknownKind) => Decoded::Unknown,
     }

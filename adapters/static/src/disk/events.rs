@@ -103,7 +103,8 @@ impl Watches {
         });
     }
 
-    fn refused(&mut self, error: &notify::Error) {
+    /// Looks are to be taken instead of events.
+    pub(crate) fn refused(&mut self, error: &notify::Error) {
         self.watcher = None;
         self.dirs.clear();
         tracing::warn!(
@@ -164,5 +165,61 @@ fn not_there(error: &notify::Error) -> bool {
         ErrorKind::PathNotFound => true,
         ErrorKind::Io(error) => matches!(error.kind(), NotFound | PermissionDenied | NotADirectory),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::disk::settle::Batch;
+
+    #[tokio::test]
+    async fn events_name_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let (mut watches, mut signals) = Watches::new();
+        watches.watch(&root);
+        watches.watch(&root.join("nothing"));
+        assert!(!watches.polling());
+        fs::write(root.join("a.yaml"), "a").unwrap();
+        let mut settling = Settling::default();
+        while settling.due().is_none() {
+            signals.collect(&mut settling).await;
+        }
+        let far = Instant::now() + std::time::Duration::from_secs(10);
+        assert_eq!(
+            settling.take(far),
+            Batch {
+                paths: [root.join("a.yaml")].into(),
+                ..Batch::default()
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn when_events_are_lost_everything_is_looked_at() {
+        let (sender, changes) = mpsc::channel(1);
+        let lost = Arc::new(AtomicBool::new(false));
+        let mut signals = Signals {
+            changes,
+            lost: Arc::clone(&lost),
+        };
+        sender
+            .try_send((PathBuf::from("/a"), Change::Replaced))
+            .unwrap();
+        lose(&lost, &sender);
+        let mut settling = Settling::default();
+        signals.collect(&mut settling).await;
+        let batch = settling.take(Instant::now() + crate::disk::settle::QUIET);
+        assert_eq!(
+            batch,
+            Batch {
+                rescan: true,
+                paths: ["/a".into()].into(),
+                ..Batch::default()
+            }
+        );
     }
 }

@@ -226,7 +226,7 @@ mod tests {
     fn list(root: &Path) -> (Layout, Listing, Vec<PathBuf>) {
         let mut watched = Vec::new();
         let (layout, listing) = Layout::list(root, &mut |dir| watched.push(dir.to_owned()));
-        (layout, listing.unwrap(), watched)
+        (layout, listing.expect("the root can be listed"), watched)
     }
 
     fn names(listing: &Listing) -> Vec<&str> {

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::io::Write;
+use std::time::Duration;
+
+use pilothouse_core::store::GuardSettings;
 
 use crate::world::{World, entries};
 
@@ -210,6 +213,23 @@ async fn an_emptied_root_is_held_by_the_guard() {
 }
 
 #[tokio::test]
+async fn an_emptied_root_is_believed_when_a_second_read_agrees() {
+    let guard = GuardSettings {
+        confirm_after: Duration::from_millis(300),
+        ..GuardSettings::default()
+    };
+    let mut world = World::guarded(&[("a.yaml", &["a"]), ("b.yaml", &["b"])], guard).await;
+    world.until(&["a", "b"]).await;
+    world.remove("a.yaml");
+    world.remove("b.yaml");
+    world.until_held(2).await;
+    world.until(&[]).await;
+    world.until_held(0).await;
+    world.write("c.yaml", &["c"]);
+    world.until(&["c"]).await;
+}
+
+#[tokio::test]
 async fn editors_and_their_leavings_do_no_harm() {
     let mut world = World::start(&[("a.yaml", &["a"])]).await;
     world.until(&["a"]).await;
@@ -227,7 +247,7 @@ async fn editors_and_their_leavings_do_no_harm() {
 #[tokio::test]
 async fn stopping_is_prompt() {
     let world = World::start(&[("a.yaml", &["a"])]).await;
-    tokio::time::timeout(std::time::Duration::from_secs(1), world.stop())
+    tokio::time::timeout(Duration::from_secs(1), world.stop())
         .await
         .expect("a stop within a second");
 }

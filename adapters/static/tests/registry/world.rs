@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::registry::{Need, Problem, Registry};
 use pilothouse_core::status::Status;
-use pilothouse_core::store::{Changes, Settings, Store, StoreHandle};
+use pilothouse_core::store::{Changes, GuardSettings, Settings, Store, StoreHandle};
+use pilothouse_core::supervisor::{self, Supervisor};
 use pilothouse_static::{StaticConfig, StaticRegistry};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -41,9 +43,17 @@ pub(crate) fn entries(names: &[&str]) -> String {
 impl World {
     /// A registry that runs on these files with services of these names.
     pub(crate) async fn start(files: &[(&str, &[&str])]) -> Self {
+        Self::guarded(files, GuardSettings::default()).await
+    }
+
+    /// The same with a guard of these settings.
+    pub(crate) async fn guarded(files: &[(&str, &[&str])], guard: GuardSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("root")).unwrap();
-        let (store, handle) = Store::new(Settings::default());
+        let (store, handle) = Store::new(Settings {
+            guard,
+            ..Settings::default()
+        });
         let changes = handle.subscribe();
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -61,11 +71,13 @@ impl World {
             .for_each(|(name, services)| world.write(name, services));
 
         let registry = StaticRegistry::new(StaticConfig::new(world.path(""), "test")).unwrap();
-        let updates = world.store.updates(registry.id(), Need::Required);
+        let registry: Arc<dyn Registry> = Arc::new(registry);
+        let settings = supervisor::Settings::default();
+        let supervisor = Supervisor::new([(registry, Need::Required)], &world.store, settings);
         let stop = world.stop.clone();
         world
             .tasks
-            .spawn(async move { registry.run(updates, stop).await.unwrap() });
+            .spawn(async move { supervisor.run(stop).await.unwrap() });
         timeout(PATIENCE, world.store.readiness().ready())
             .await
             .expect("the registry delivers");
