@@ -136,16 +136,32 @@ impl Metrics {
 
     fn register(&self, registry: &mut Registry, version: &str) {
         let m = self.clone();
-        registry.register("pilot", "Version of this control plane", Info::new([("version", version.to_owned())]));
-        registry.register("pilot_xds", "Proxies connected, by their version", m.connected);
+        registry.register(
+            "pilot",
+            "Version of this control plane",
+            Info::new([("version", version.to_owned())]),
+        );
+        registry.register(
+            "pilot_xds",
+            "Proxies connected, by their version",
+            m.connected,
+        );
         registry.register("pilot_xds_pushes", "Responses sent", m.pushes);
-        registry.register("pilot_xds_config_size_bytes", "Bytes of each response", m.size);
+        registry.register(
+            "pilot_xds_config_size_bytes",
+            "Bytes of each response",
+            m.size,
+        );
         registry.register(
             "pilot_xds_send_time",
             "Seconds from a response being handed to HTTP/2 until its last byte was with the kernel",
             m.send_time,
         );
-        registry.register("pilot_xds_push_time", "Seconds it takes to make a response", m.push_time);
+        registry.register(
+            "pilot_xds_push_time",
+            "Seconds it takes to make a response",
+            m.push_time,
+        );
         registry.register(
             "pilot_proxy_convergence_time",
             "Seconds from a change to its last response to a proxy being handed over",
@@ -156,7 +172,11 @@ impl Metrics {
             "Seconds from a change to a proxy's last ACK of it",
             m.acknowledged,
         );
-        registry.register("pilot_total_xds_rejects", "Responses that proxies refused", m.rejects);
+        registry.register(
+            "pilot_total_xds_rejects",
+            "Responses that proxies refused",
+            m.rejects,
+        );
         for resource_type in crate::resource::ResourceType::ALL {
             registry.register(
                 format!("pilot_xds_{}_reject", resource_type.short()),
@@ -164,7 +184,11 @@ impl Metrics {
                 m.rejected.of(resource_type).clone(),
             );
         }
-        registry.register("pilot_xds_expired_nonce", "Requests that answered an older response", m.expired_nonce);
+        registry.register(
+            "pilot_xds_expired_nonce",
+            "Requests that answered an older response",
+            m.expired_nonce,
+        );
         registry.register(
             "pilot_xds_write_timeout",
             "Streams closed because their client did not take what was sent",
@@ -181,7 +205,11 @@ impl Metrics {
             m.gate_timeouts,
         );
         registry.register("pilothouse_connections", "Open connections", m.connections);
-        registry.register("pilothouse_limited", "Connections and streams refused or closed by a limit", m.limited);
+        registry.register(
+            "pilothouse_limited",
+            "Connections and streams refused or closed by a limit",
+            m.limited,
+        );
         registry.register(
             "pilothouse_admission_waiting",
             "Initial transfers that wait for their turn",
@@ -198,10 +226,26 @@ impl Metrics {
             "Seconds from the first change of a batch to its publication being started",
             m.debounce_time,
         );
-        registry.register("pilot_push_triggers", "Publications, by what caused them", m.triggers);
-        registry.register("pilot_inbound_updates", "Changes that came from registries", m.inbound);
-        registry.register("pilot_pushcontext_init_seconds", "Seconds it takes to publish a mesh", m.publish_time);
-        registry.register("pilothouse_resources_encoded", "Resources serialised", m.encoded);
+        registry.register(
+            "pilot_push_triggers",
+            "Publications, by what caused them",
+            m.triggers,
+        );
+        registry.register(
+            "pilot_inbound_updates",
+            "Changes that came from registries",
+            m.inbound,
+        );
+        registry.register(
+            "pilot_pushcontext_init_seconds",
+            "Seconds it takes to publish a mesh",
+            m.publish_time,
+        );
+        registry.register(
+            "pilothouse_resources_encoded",
+            "Resources serialised",
+            m.encoded,
+        );
         registry.register(
             "pilot_total_rejected_configs",
             "Objects whose last text is rejected",
@@ -263,7 +307,10 @@ mod tests {
             "pilot_pushcontext_init_seconds_count 0",
             "pilothouse_convergence_seconds_count 0",
         ] {
-            assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
+            assert!(
+                text.lines().any(|l| l == line),
+                "{line} is missing in:\n{text}"
+            );
         }
     }
 

@@ -25,6 +25,8 @@ mod rope;
 mod serve;
 mod source;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::io;
@@ -95,7 +97,11 @@ impl Server {
         let limits = &context.limits;
         let metrics = &context.metrics;
         let connections = Connections::new(limits.clone(), Arc::clone(metrics));
-        let admission = Admission::new(limits.initial_transfers, limits.initial_transfer, Arc::clone(metrics));
+        let admission = Admission::new(
+            limits.initial_transfers,
+            limits.initial_transfer,
+            Arc::clone(metrics),
+        );
         Self {
             shared: Arc::new(Shared {
                 context,

@@ -114,7 +114,10 @@ mod tests {
     #[test]
     fn counters_keep_their_names() {
         let mut registry = Registry::default();
-        let (plain, each) = (RawCounter::default(), PerType::per_type(RawCounter::default));
+        let (plain, each) = (
+            RawCounter::default(),
+            PerType::per_type(RawCounter::default),
+        );
         registry.register("pilot_plain", "A counter", plain.clone());
         registry.register("pilot_each", "A counter of each type", each.clone());
         plain.inc();
@@ -148,7 +151,10 @@ mod tests {
 
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
-        assert!(text.contains("pilot_time_bucket{le=\"1.0\",type=\"rds\"} 1"), "{text}");
+        assert!(
+            text.contains("pilot_time_bucket{le=\"1.0\",type=\"rds\"} 1"),
+            "{text}"
+        );
         assert!(text.contains("pilot_time_count{type=\"cds\"} 0"), "{text}");
     }
 }

@@ -28,7 +28,11 @@ pub(crate) enum Listener {
 
 impl Listener {
     pub(crate) fn tcp(address: SocketAddr) -> io::Result<Self> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         Ok(Self::Tcp(socket.listen(BACKLOG)?))
@@ -149,13 +153,21 @@ macro_rules! delegate {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         delegate!(self, stream => stream.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         delegate!(self, stream => stream.poll_write(cx, buf))
     }
 
@@ -191,15 +203,20 @@ mod tests {
         let path = dir.join("xds.sock");
         std::mem::forget(Listener::unix(&path).unwrap());
         let listener = Listener::unix(&path).unwrap();
-        let (client, (_, peer)) =
-            tokio::join!(UnixStream::connect(&path), accept(std::slice::from_ref(&listener)));
+        let (client, (_, peer)) = tokio::join!(
+            UnixStream::connect(&path),
+            accept(std::slice::from_ref(&listener))
+        );
         client.unwrap();
         assert_eq!(peer.to_string(), path.display().to_string());
         drop(listener);
         assert!(!path.exists());
 
         std::fs::write(&path, "precious").unwrap();
-        assert_eq!(Listener::unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            Listener::unix(&path).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -59,7 +59,9 @@ pub(crate) struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.metrics.admission_waiting.dec();
-        self.metrics.admission_wait.observe(self.since.elapsed().as_secs_f64());
+        self.metrics
+            .admission_wait
+            .observe(self.since.elapsed().as_secs_f64());
     }
 }
 
@@ -141,11 +143,16 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     fn admission(places: usize) -> Admission {
-        Admission::new(places, LIMIT, Arc::new(Metrics::new(&mut Registry::default(), "")))
+        Admission::new(
+            places,
+            LIMIT,
+            Arc::new(Metrics::new(&mut Registry::default(), "")),
+        )
     }
 
     fn enters(turn: &mut Turn, admission: &Admission) -> bool {
-        turn.poll_enter(admission, &mut Context::from_waker(&noop_waker())).is_ready()
+        turn.poll_enter(admission, &mut Context::from_waker(&noop_waker()))
+            .is_ready()
     }
 
     fn progress(settled: bool, all_types: bool) -> Progress {
@@ -156,7 +163,10 @@ mod tests {
     async fn places_go_to_those_who_wait_in_order() {
         let admission = admission(1);
         let mut turns: Vec<_> = (0..4).map(|_| Turn::Fresh).collect();
-        let entered: Vec<_> = turns.iter_mut().map(|turn| enters(turn, &admission)).collect();
+        let entered: Vec<_> = turns
+            .iter_mut()
+            .map(|turn| enters(turn, &admission))
+            .collect();
         assert_eq!(entered, [true, false, false, false]);
         assert_eq!(admission.metrics.admission_waiting.get(), 3);
 
@@ -166,7 +176,10 @@ mod tests {
         assert!(enters(&mut turns[0], &admission));
         assert_eq!(turns[0].look(progress(true, true), Instant::now()), None);
         assert!(enters(&mut turns[1], &admission));
-        assert!(enters(&mut turns[0], &admission), "once complete, it never waits again");
+        assert!(
+            enters(&mut turns[0], &admission),
+            "once complete, it never waits again"
+        );
         assert_eq!(admission.metrics.admission_waiting.get(), 0);
     }
 
@@ -178,10 +191,25 @@ mod tests {
         let mut turn = Turn::Fresh;
         assert!(enters(&mut turn, &admission));
         assert_eq!(turn.look(progress(false, false), at(0)), Some(at(10_000)));
-        assert_eq!(turn.look(progress(true, false), at(100)), Some(at(300)), "the clusters are there; more may be asked for");
-        assert_eq!(turn.look(progress(false, false), at(200)), Some(at(10_000)), "and is");
-        assert_eq!(turn.look(progress(true, false), at(9_900)), Some(at(10_000)));
-        assert_eq!(turn.look(progress(false, true), at(10_000)), None, "time is up");
+        assert_eq!(
+            turn.look(progress(true, false), at(100)),
+            Some(at(300)),
+            "the clusters are there; more may be asked for"
+        );
+        assert_eq!(
+            turn.look(progress(false, false), at(200)),
+            Some(at(10_000)),
+            "and is"
+        );
+        assert_eq!(
+            turn.look(progress(true, false), at(9_900)),
+            Some(at(10_000))
+        );
+        assert_eq!(
+            turn.look(progress(false, true), at(10_000)),
+            None,
+            "time is up"
+        );
         assert!(matches!(turn, Turn::Done));
         assert_eq!(admission.places.available_permits(), 1);
     }

@@ -51,7 +51,12 @@ impl Body {
     ) -> Self {
         let now = Instant::now();
         let context = &shared.context;
-        let stream = Stream::new(method.mode, method.service(), Arc::clone(&context.fanout), context.settings);
+        let stream = Stream::new(
+            method.mode,
+            method.service(),
+            Arc::clone(&context.fanout),
+            context.settings,
+        );
         Self(Some(Box::new(Ads {
             shared: Arc::clone(shared),
             connection: Arc::clone(connection),
@@ -142,7 +147,11 @@ impl Ads {
     /// Takes what the client has said.
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
         for _ in 0..READS {
-            if let Some(message) = self.deframer.message().map_err(|error| self.unreadable(error))? {
+            if let Some(message) = self
+                .deframer
+                .message()
+                .map_err(|error| self.unreadable(error))?
+            {
                 self.take(&message)?;
                 continue;
             }
@@ -159,7 +168,9 @@ impl Ads {
                 Poll::Ready(Some(Err(_))) => return Err(Status::cancelled("the client has gone")),
                 Poll::Ready(None) => {
                     self.requests = None;
-                    self.deframer.finish().map_err(|error| self.unreadable(error))?;
+                    self.deframer
+                        .finish()
+                        .map_err(|error| self.unreadable(error))?;
                 }
             }
         }
@@ -188,16 +199,22 @@ impl Ads {
         let (Some(request), Some(client)) = (message.request, &mut self.client) else {
             return Ok(());
         };
-        let (resource_type, nonce, error) = (request.resource_type, request.nonce, request.error.clone());
+        let (resource_type, nonce, error) =
+            (request.resource_type, request.nonce, request.error.clone());
         let mut stream = self.live.protocol.lock();
         if let Err(error) = stream.request(request, now) {
             drop(stream);
             return Err(self.protocol_error(&error));
         }
         let interests = stream.subscriptions();
-        let report = client.tally.follows(resource_type, error.is_some()).then(|| stream.report());
+        let report = client
+            .tally
+            .follows(resource_type, error.is_some())
+            .then(|| stream.report());
         drop(stream);
-        client.tally.heard(resource_type, nonce, error.as_ref(), report.as_ref());
+        client
+            .tally
+            .heard(resource_type, nonce, error.as_ref(), report.as_ref());
         if let Some(interests) = interests {
             for (resource_type, interest) in ResourceType::ALL.into_iter().zip(interests) {
                 client.attachment.regroup(resource_type, interest);
@@ -210,7 +227,8 @@ impl Ads {
     /// client reports about itself need not be kept then.
     fn connect(&self, node: Option<&[u8]>, now: Instant) -> Result<Client, Status> {
         let context = &self.shared.context;
-        let proxy = node::read(node, context.limits.node).map_err(|error| self.invalid_node(&error))?;
+        let proxy =
+            node::read(node, context.limits.node).map_err(|error| self.invalid_node(&error))?;
         let proxy = Arc::new(proxy);
         let attachment = context
             .source
@@ -249,7 +267,11 @@ impl Ads {
         for _ in 0..2 {
             let now = Instant::now();
             let mut stream = self.live.protocol.lock();
-            if client.published.as_ref().is_none_or(|published| !Arc::ptr_eq(published, &snapshot)) {
+            if client
+                .published
+                .as_ref()
+                .is_none_or(|published| !Arc::ptr_eq(published, &snapshot))
+            {
                 stream.publish(Arc::clone(&snapshot), now);
                 self.live.given(&snapshot);
                 client.published = Some(Arc::clone(&snapshot));
@@ -263,7 +285,9 @@ impl Ads {
             let settled = stream.settled();
             let due = stream.deadline();
             let look_again = match self.turn {
-                Turn::Transferring(_) => self.turn.look(progress(&stream.report(), self.method), now),
+                Turn::Transferring(_) => {
+                    self.turn.look(progress(&stream.report(), self.method), now)
+                }
                 _ => None,
             };
             drop(stream);
@@ -340,15 +364,25 @@ impl Drop for Ads {
 
 /// How far the initial transfer is.
 fn progress(report: &StreamReport, method: Method) -> Progress {
-    let asked = report.types.iter().filter(|of| !matches!(of.interest, Interest::None));
+    let asked = report
+        .types
+        .iter()
+        .filter(|of| !matches!(of.interest, Interest::None));
     Progress {
-        settled: report.types.iter().all(|of| of.unacknowledged == 0 && !of.pending),
+        settled: report
+            .types
+            .iter()
+            .all(|of| of.unacknowledged == 0 && !of.pending),
         all_types: asked.count() >= method.only.map_or(ResourceType::ALL.len(), |_| 1),
     }
 }
 
 /// Ready when `when` has come.
-fn poll_alarm(alarm: &mut Option<Pin<Box<Sleep>>>, when: Instant, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_alarm(
+    alarm: &mut Option<Pin<Box<Sleep>>>,
+    when: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(when)));
     if alarm.deadline() != when {
         alarm.as_mut().reset(when);

@@ -47,7 +47,10 @@ impl Connections {
 
     /// Every stream whose proxy is known, in the order in which their connections were made.
     pub fn clients(&self) -> Vec<Client> {
-        self.all().iter().flat_map(|connection| connection.clients()).collect()
+        self.all()
+            .iter()
+            .flat_map(|connection| connection.clients())
+            .collect()
     }
 
     /// How many connections are open, with streams or without.
@@ -68,7 +71,11 @@ impl Connections {
             return None;
         }
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let expires = self.0.limits.age.map(|age| now + jittered(age, self.0.spread.hash_one(id)));
+        let expires = self
+            .0
+            .limits
+            .age
+            .map(|age| now + jittered(age, self.0.spread.hash_one(id)));
         let connection = Arc::new(Connection::new(id, peer, now, expires));
         open.insert(id, Arc::clone(&connection));
         self.0.metrics.connections.inc();
@@ -230,7 +237,16 @@ mod tests {
         assert_eq!(open.connection.ordered(), Order::Serve);
         connections.sweep(start + Duration::from_secs(10));
         assert_eq!(open.connection.ordered(), Order::Close);
-        assert_eq!(connections.0.metrics.limited.get("handshake").unwrap().get(), 1);
+        assert_eq!(
+            connections
+                .0
+                .metrics
+                .limited
+                .get("handshake")
+                .unwrap()
+                .get(),
+            1
+        );
     }
 
     #[test]

@@ -60,11 +60,14 @@ impl Deframer {
                 None => PREFIX,
                 Some(_) => PREFIX + self.checked_length(&self.partial)?,
             };
-            let missing = wanted.saturating_sub(self.partial.len()).min(self.frame.len());
+            let missing = wanted
+                .saturating_sub(self.partial.len())
+                .min(self.frame.len());
             if missing == 0 {
                 break;
             }
-            self.partial.extend_from_slice(&self.frame.split_to(missing));
+            self.partial
+                .extend_from_slice(&self.frame.split_to(missing));
         }
         self.release();
         if self.complete_length(&self.partial)?.is_none() {
@@ -173,10 +176,19 @@ mod tests {
     fn what_cannot_be_read_is_told() {
         let check = |frames: &[&[u8]], expected: Unreadable| {
             let mut deframer = Deframer::new(10);
-            let result = frames.iter().try_for_each(|frame| read(&mut deframer, frame).map(drop));
-            assert_eq!(result.and_then(|()| deframer.finish()), Err(expected), "{frames:?}");
+            let result = frames
+                .iter()
+                .try_for_each(|frame| read(&mut deframer, frame).map(drop));
+            assert_eq!(
+                result.and_then(|()| deframer.finish()),
+                Err(expected),
+                "{frames:?}"
+            );
         };
-        let too_large = Unreadable::TooLarge { length: 11, limit: 10 };
+        let too_large = Unreadable::TooLarge {
+            length: 11,
+            limit: 10,
+        };
         check(&[&[0, 0, 0, 0, 11]], too_large);
         check(&[&[0, 0, 0], &[0, 11]], too_large);
         check(&[&[1, 0, 0, 0, 1, 0]], Unreadable::Compressed);

@@ -38,7 +38,9 @@ mod tests {
 
     #[test]
     fn turns_are_spread_evenly() {
-        let turns: Vec<_> = (0..4).map(|place| turn(place, 4, Duration::from_secs(10)).as_millis()).collect();
+        let turns: Vec<_> = (0..4)
+            .map(|place| turn(place, 4, Duration::from_secs(10)).as_millis())
+            .collect();
         assert_eq!(turns, [0, 2_000, 4_000, 6_000]);
     }
 }

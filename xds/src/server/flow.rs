@@ -64,7 +64,9 @@ mod tests {
     async fn only_bytes_that_do_not_move_are_a_stall() {
         let (flow, mut watch, start) = (Flow::default(), Watch::default(), Instant::now());
         let mut stalled_after = |flow: &Flow, seconds: u64| {
-            watch.stalled(flow, start + Duration::from_secs(seconds)).as_secs()
+            watch
+                .stalled(flow, start + Duration::from_secs(seconds))
+                .as_secs()
         };
         assert_eq!(stalled_after(&flow, 100), 0, "nothing to send");
         flow.hand(10);
@@ -76,7 +78,11 @@ mod tests {
         flow.write(9);
         assert_eq!(stalled_after(&flow, 151), 0, "all are gone");
         flow.hand(5);
-        assert_eq!(stalled_after(&flow, 200), 0, "the next ones have their own time");
+        assert_eq!(
+            stalled_after(&flow, 200),
+            0,
+            "the next ones have their own time"
+        );
         assert_eq!(stalled_after(&flow, 201), 1);
     }
 }

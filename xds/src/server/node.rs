@@ -50,7 +50,9 @@ pub(crate) enum InvalidNode {
     TooLarge { size: usize, limit: usize },
     #[error("node.id: {0}")]
     Id(InvalidNodeId),
-    #[error("the node {0} has no namespace: set the metadata NAMESPACE or a domain such as NAMESPACE.svc.cluster.local")]
+    #[error(
+        "the node {0} has no namespace: set the metadata NAMESPACE or a domain such as NAMESPACE.svc.cluster.local"
+    )]
     NoNamespace(Arc<str>),
     #[error("metadata INTERCEPTION_MODE is {0:?}, which is none of REDIRECT, TPROXY and NONE")]
     Interception(String),
@@ -68,7 +70,10 @@ impl From<Malformed> for InvalidNode {
 pub(crate) fn read(node: Option<&[u8]>, limit: usize) -> Result<Proxy, InvalidNode> {
     let node = node.ok_or(InvalidNode::Missing)?;
     if node.len() > limit {
-        return Err(InvalidNode::TooLarge { size: node.len(), limit });
+        return Err(InvalidNode::TooLarge {
+            size: node.len(),
+            limit,
+        });
     }
     let mut id = "";
     let mut locality = Locality::default();
@@ -94,7 +99,9 @@ pub(crate) fn read(node: Option<&[u8]>, limit: usize) -> Result<Proxy, InvalidNo
     }
     let id: NodeId = id.parse().map_err(InvalidNode::Id)?;
     // Istio's agents set the build version; other bootstraps leave it to Envoy, which sets it as well.
-    let envoy = build.or(agent_version).filter(|_| agent.is_empty() || agent == "envoy");
+    let envoy = build
+        .or(agent_version)
+        .filter(|_| agent.is_empty() || agent == "envoy");
     metadata.into_proxy(id, locality, envoy)
 }
 
@@ -121,7 +128,10 @@ impl Metadata {
             "LABELS" | "STATIC_LABELS" => self.take_labels(value)?,
             "INSTANCE_IPS" => {
                 let text = text()?.unwrap_or_default();
-                self.addresses = text.split(',').filter_map(|ip| ip.trim().parse().ok()).collect();
+                self.addresses = text
+                    .split(',')
+                    .filter_map(|ip| ip.trim().parse().ok())
+                    .collect();
             }
             "CLUSTER_ID" => self.cluster = text()?.unwrap_or_default().into(),
             "NETWORK" => self.network = text()?.map(NetworkId::from),
@@ -266,7 +276,9 @@ fn read_build(bytes: &[u8]) -> Result<Option<EnvoyVersion>, Malformed> {
         if tag == 1 {
             let mut parts = [0_u32; 3];
             each_field(value.bytes()?, |tag, value| {
-                let part = usize::try_from(tag).ok().and_then(|tag| parts.get_mut(tag.checked_sub(1)?));
+                let part = usize::try_from(tag)
+                    .ok()
+                    .and_then(|tag| parts.get_mut(tag.checked_sub(1)?));
                 if let Some(part) = part {
                     *part = u32::try_from(value.integer()?).unwrap_or(u32::MAX);
                 }
@@ -305,7 +317,10 @@ mod tests {
 
     fn fields<const N: usize>(fields: [(&str, Value); N]) -> Struct {
         Struct {
-            fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            fields: fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
         }
     }
 
@@ -345,7 +360,10 @@ mod tests {
                 "sidecar~10.0.0.1~app.shop~ignored.svc.cluster.local",
                 fields([
                     ("NAMESPACE", text("shop")),
-                    ("LABELS", value(Kind::StructValue(fields([("app", text("page"))])))),
+                    (
+                        "LABELS",
+                        value(Kind::StructValue(fields([("app", text("page"))]))),
+                    ),
                     ("INSTANCE_IPS", text("10.0.0.1, fd00::1,nonsense")),
                     ("CLUSTER_ID", text("east")),
                     ("NETWORK", text("net1")),
@@ -364,7 +382,9 @@ mod tests {
             )
         };
         let expected = Proxy {
-            id: "sidecar~10.0.0.1~app.shop~ignored.svc.cluster.local".parse().unwrap(),
+            id: "sidecar~10.0.0.1~app.shop~ignored.svc.cluster.local"
+                .parse()
+                .unwrap(),
             namespace: "shop".into(),
             addresses: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
             labels: Labels::from_iter([("app", "page")]),
@@ -425,10 +445,19 @@ mod tests {
     fn what_is_missing_is_named() {
         let table = [
             (core::Node::default(), "has no node"),
-            (node("nonsense", Struct::default()), "node.id: \"nonsense\" is not a node id"),
-            (node("sidecar~10.0.0.1~a~local", Struct::default()), "set the metadata NAMESPACE"),
             (
-                node("sidecar~10.0.0.1~a~ns.local", fields([("INTERCEPTION_MODE", text("X"))])),
+                node("nonsense", Struct::default()),
+                "node.id: \"nonsense\" is not a node id",
+            ),
+            (
+                node("sidecar~10.0.0.1~a~local", Struct::default()),
+                "set the metadata NAMESPACE",
+            ),
+            (
+                node(
+                    "sidecar~10.0.0.1~a~ns.local",
+                    fields([("INTERCEPTION_MODE", text("X"))]),
+                ),
                 "INTERCEPTION_MODE is \"X\"",
             ),
         ];
@@ -437,8 +466,14 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         assert_eq!(read(None, 1), Err(InvalidNode::Missing));
-        assert_eq!(read(Some(&[0, 0]), 1), Err(InvalidNode::TooLarge { size: 2, limit: 1 }));
-        assert!(matches!(read(Some(&[0x0a, 9]), 9), Err(InvalidNode::Malformed(_))));
+        assert_eq!(
+            read(Some(&[0, 0]), 1),
+            Err(InvalidNode::TooLarge { size: 2, limit: 1 })
+        );
+        assert!(matches!(
+            read(Some(&[0x0a, 9]), 9),
+            Err(InvalidNode::Malformed(_))
+        ));
     }
 
     #[test]
@@ -452,7 +487,11 @@ mod tests {
         for _ in 0..5_000 {
             deep = wrap(6, wrap(1, deep)); // a list of one value
         }
-        let entry = [wrap(1, b"LABELS".to_vec()), wrap(2, wrap(5, wrap(1, wrap(2, deep))))].concat();
+        let entry = [
+            wrap(1, b"LABELS".to_vec()),
+            wrap(2, wrap(5, wrap(1, wrap(2, deep)))),
+        ]
+        .concat();
         let mut node = node("sidecar~10.0.0.1~a~ns.local", Struct::default()).encode_to_vec();
         node.extend(wrap(3, wrap(1, entry)));
         assert!(read(Some(&node), 1 << 20).is_ok());

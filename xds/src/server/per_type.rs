@@ -17,14 +17,26 @@ pub(crate) fn method(path: &str) -> Option<Method> {
     use Mode::{Delta, Sotw};
     use ResourceType::{Cluster, Endpoint, Listener, Route};
     let (mode, only) = match path {
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources" => (Delta, None),
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources" => (Sotw, None),
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources" => {
+            (Delta, None)
+        }
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources" => {
+            (Sotw, None)
+        }
         "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters" => (Delta, Some(Cluster)),
         "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters" => (Sotw, Some(Cluster)),
-        "/envoy.service.endpoint.v3.EndpointDiscoveryService/DeltaEndpoints" => (Delta, Some(Endpoint)),
-        "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints" => (Sotw, Some(Endpoint)),
-        "/envoy.service.listener.v3.ListenerDiscoveryService/DeltaListeners" => (Delta, Some(Listener)),
-        "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners" => (Sotw, Some(Listener)),
+        "/envoy.service.endpoint.v3.EndpointDiscoveryService/DeltaEndpoints" => {
+            (Delta, Some(Endpoint))
+        }
+        "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints" => {
+            (Sotw, Some(Endpoint))
+        }
+        "/envoy.service.listener.v3.ListenerDiscoveryService/DeltaListeners" => {
+            (Delta, Some(Listener))
+        }
+        "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners" => {
+            (Sotw, Some(Listener))
+        }
         "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes" => (Delta, Some(Route)),
         "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes" => (Sotw, Some(Route)),
         _ => return None,

@@ -12,7 +12,10 @@ pub(crate) struct Allowance {
 impl Allowance {
     /// A full bucket.
     pub(crate) fn full(burst: f64, now: Instant) -> Self {
-        Self { left: burst, at: now }
+        Self {
+            left: burst,
+            at: now,
+        }
     }
 
     /// Takes one; `false` if there is none.

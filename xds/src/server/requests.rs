@@ -134,7 +134,13 @@ impl<'a> Fields<'a> {
 
     /// Whether another name may be taken, told before memory grows.
     fn room(&self, limit: usize) -> Result<(), Unacceptable> {
-        if self.subscribe.len().max(self.unsubscribe.len()).max(self.initial.len()) >= limit {
+        if self
+            .subscribe
+            .len()
+            .max(self.unsubscribe.len())
+            .max(self.initial.len())
+            >= limit
+        {
             return Err(Unacceptable::TooManyNames { limit });
         }
         Ok(())
@@ -194,8 +200,15 @@ mod tests {
         let request = message.request.ok_or(Unacceptable::NoType)?;
         let (subscribe, unsubscribe, initial, version) = match request.names {
             Names::Sotw { version, names } => (owned(&names), vec![], BTreeMap::new(), version),
-            Names::Delta { subscribe, unsubscribe, initial } => {
-                let initial = initial.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            Names::Delta {
+                subscribe,
+                unsubscribe,
+                initial,
+            } => {
+                let initial = initial
+                    .iter()
+                    .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                    .collect();
                 (owned(&subscribe), owned(&unsubscribe), initial, "")
             }
         };
@@ -251,7 +264,10 @@ mod tests {
     }
 
     fn node() -> impl Strategy<Value = Option<Node>> {
-        prop::option::of(any::<String>().prop_map(|id| Node { id, ..Node::default() }))
+        prop::option::of(any::<String>().prop_map(|id| Node {
+            id,
+            ..Node::default()
+        }))
     }
 
     prop_compose! {
@@ -342,7 +358,10 @@ mod tests {
         assert_eq!(of("", None), Err(Unacceptable::NoType));
         assert_eq!(of("", endpoints), Ok(endpoints));
         assert_eq!(of(ResourceType::Endpoint.url(), None), Ok(endpoints));
-        assert_eq!(of(ResourceType::Route.url(), endpoints), Ok(Some(ResourceType::Route)));
+        assert_eq!(
+            of(ResourceType::Route.url(), endpoints),
+            Ok(Some(ResourceType::Route))
+        );
         assert_eq!(of("type.googleapis.com/something.Else", None), Ok(None));
     }
 

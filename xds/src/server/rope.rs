@@ -39,7 +39,12 @@ struct Sent {
 impl Rope {
     /// The message of this response; the stream is told of every byte that goes out, and `time` how long
     /// they took.
-    pub(crate) fn new(response: Response, live: &Arc<Live>, time: &Histogram, now: Instant) -> Self {
+    pub(crate) fn new(
+        response: Response,
+        live: &Arc<Live>,
+        time: &Histogram,
+        now: Instant,
+    ) -> Self {
         let mut rope = Self::untold(response.head, response.parts);
         live.flow.hand(rope.remaining);
         rope.sent = Some(Sent {
@@ -74,11 +79,17 @@ impl Rope {
         let (piece, block, byte) = self.at;
         let pieces = self.parts.pieces().get(piece..).unwrap_or_default();
         let blocks = pieces.iter().enumerate().flat_map(move |(n, piece)| {
-            piece.get(if n == 0 { block } else { 0 }..).unwrap_or_default()
+            piece
+                .get(if n == 0 { block } else { 0 }..)
+                .unwrap_or_default()
         });
         blocks
             .enumerate()
-            .map(move |(n, block)| block.get(if n == 0 { byte } else { 0 }..).unwrap_or_default())
+            .map(move |(n, block)| {
+                block
+                    .get(if n == 0 { byte } else { 0 }..)
+                    .unwrap_or_default()
+            })
             .filter(|block| !block.is_empty())
     }
 
@@ -153,7 +164,12 @@ mod tests {
     fn rope(head: &[u8], pieces: &[Vec<Vec<u8>>]) -> (Rope, Vec<u8>) {
         let mut parts = Payload::default();
         for piece in pieces {
-            parts.push(piece.iter().map(|block| Bytes::copy_from_slice(block)).collect::<Arc<[Bytes]>>());
+            parts.push(
+                piece
+                    .iter()
+                    .map(|block| Bytes::copy_from_slice(block))
+                    .collect::<Arc<[Bytes]>>(),
+            );
         }
         let message = [head, &pieces.concat().concat()].concat();
         let mut expected = vec![0_u8];

@@ -22,7 +22,11 @@ use super::limits::Limits;
 use super::per_type;
 
 /// Serves a connection until one of its ends has had enough. All its streams have ended when this has.
-pub(crate) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + 'static, open: Open, shared: Arc<Shared>) {
+pub(crate) async fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    open: Open,
+    shared: Arc<Shared>,
+) {
     let streams = TaskTracker::new();
     let connection = &open.connection;
     {
@@ -101,7 +105,10 @@ impl Service {
         if request.method() != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let content_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .map(HeaderValue::as_bytes);
         if !content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc")) {
             return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }
@@ -109,11 +116,14 @@ impl Service {
             return Status::unimplemented("this server has the discovery services of Envoy's clusters, endpoints, listeners and routes").into_http();
         };
         if self.connection.ordered() != Order::Serve || self.shared.connections.draining() {
-            return Status::unavailable("this server is shutting down; connect to another").into_http();
+            return Status::unavailable("this server is shutting down; connect to another")
+                .into_http();
         }
         let body = Body::stream(&self.shared, &self.connection, method, request.into_body());
         let mut response = Response::new(body);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         response
     }
 }

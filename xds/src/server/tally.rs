@@ -37,7 +37,11 @@ struct OfType {
 impl Tally {
     /// Opens the accounts of this stream.
     pub(crate) fn new(shared: Arc<Shared>, id: StreamId, now: Instant) -> Self {
-        let version = id.proxy.metadata.get("ISTIO_VERSION").map_or("unknown", |version| &**version);
+        let version = id
+            .proxy
+            .metadata
+            .get("ISTIO_VERSION")
+            .map_or("unknown", |version| &**version);
         let connected = shared.context.metrics.connected(version);
         connected.inc();
         shared.context.observer.connected(&id);
@@ -90,13 +94,23 @@ impl Tally {
         if of.rejected != error.is_some() {
             of.rejected = error.is_some();
             let gauge = metrics.rejected.of(resource_type);
-            if of.rejected { gauge.inc() } else { gauge.dec() };
+            if of.rejected {
+                gauge.inc()
+            } else {
+                gauge.dec()
+            };
         }
         if let Some(report) = report {
-            let of_type = report.types.iter().find(|of| of.resource_type == resource_type);
+            let of_type = report
+                .types
+                .iter()
+                .find(|of| of.resource_type == resource_type);
             let refused = of_type.map(|of| &*of.refused).unwrap_or_default();
             of.refused = !refused.is_empty();
-            self.shared.context.observer.refused(&self.id, resource_type, refused);
+            self.shared
+                .context
+                .observer
+                .refused(&self.id, resource_type, refused);
         }
     }
 
@@ -107,9 +121,15 @@ impl Tally {
         self.sent = Instant::now();
         self.types[resource_type.index()].nonce = hash(&response.nonce);
         metrics.pushes.of(resource_type).inc();
-        metrics.size.of(resource_type).observe(response.message_len() as f64);
+        metrics
+            .size
+            .of(resource_type)
+            .observe(response.message_len() as f64);
         let time = self.sent.saturating_duration_since(begun);
-        metrics.push_time.of(resource_type).observe(time.as_secs_f64());
+        metrics
+            .push_time
+            .of(resource_type)
+            .observe(time.as_secs_f64());
         tracing::debug!(
             target: "ads",
             stream = %self.id.name,

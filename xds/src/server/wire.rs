@@ -55,8 +55,8 @@ pub(crate) fn each_field<'a, E: From<Malformed>>(
     mut visit: impl FnMut(u32, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
     while !message.is_empty() {
-        let (tag, wire_type) =
-            encoding::decode_key(&mut message).map_err(|_| Malformed("a field has no valid key"))?;
+        let (tag, wire_type) = encoding::decode_key(&mut message)
+            .map_err(|_| Malformed("a field has no valid key"))?;
         let value = match wire_type {
             WireType::Varint => Value::Varint(varint(&mut message)?),
             WireType::LengthDelimited => {

@@ -144,10 +144,15 @@ impl Connection {
             expired: self.expires.is_some_and(|expires| now >= expires),
         };
         for stream in &streams.live {
-            seen.stalled = seen.stalled.max(stream.watch.lock().stalled(&stream.flow, now));
+            seen.stalled = seen
+                .stalled
+                .max(stream.watch.lock().stalled(&stream.flow, now));
             if stream.who.get().is_none()
                 && since(stream.opened) >= first_message
-                && stream.end(Ending(Code::DeadlineExceeded, "the first message did not come in time"))
+                && stream.end(Ending(
+                    Code::DeadlineExceeded,
+                    "the first message did not come in time",
+                ))
             {
                 seen.unheard += 1;
             }
@@ -157,7 +162,10 @@ impl Connection {
 
     pub(super) fn clients(&self) -> Vec<Client> {
         let streams = self.streams.lock().live.clone();
-        streams.iter().filter_map(|live| live.client(&self.peer)).collect()
+        streams
+            .iter()
+            .filter_map(|live| live.client(&self.peer))
+            .collect()
     }
 }
 
