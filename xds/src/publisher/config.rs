@@ -11,7 +11,7 @@ use pilothouse_core::model::Host;
 use super::memo::Memo;
 use super::relevance;
 use super::scope::{Scope, stack};
-use super::views::Views;
+use super::views::{Seen, Views};
 use crate::fanout::{Layer, Set};
 use crate::inputs::{self, Generator, Input};
 use crate::metrics::Metrics;
@@ -65,8 +65,7 @@ impl Config {
     /// Brings everything up to date. Returns the hosts in which the views may differ from before.
     pub(super) fn apply(&mut self, work: Work) -> BTreeSet<Host> {
         let Work { mesh, touched, selections } = work;
-        self.mesh = mesh;
-        let before = self.views.clone();
+        let before = (std::mem::replace(&mut self.mesh, mesh), self.views.clone());
         let hosts = if touched.config {
             // Any input may read mesh config: everything is looked at again, and what is equal stays the same.
             let mut all = self.views.hosts();
@@ -81,7 +80,12 @@ impl Config {
         for namespace in &wanted {
             self.views.watch(&self.mesh, namespace);
         }
-        let change = Change { mesh: &self.mesh, before: &before, after: &self.views, hosts: &hosts, all: touched.config };
+        let change = Change {
+            before: Seen { mesh: &before.0, views: &before.1 },
+            after: Seen { mesh: &self.mesh, views: &self.views },
+            hosts: &hosts,
+            all: touched.config,
+        };
         let memo = &mut self.memo;
         follow(&mut self.clusters, &change, selections.iter().map(|s| s.clusters.clone()), memo);
         follow(&mut self.listeners, &change, selections.iter().map(|s| s.listeners.clone()), memo);
@@ -126,9 +130,8 @@ impl Config {
 }
 
 struct Change<'a> {
-    mesh: &'a Mesh,
-    before: &'a Views,
-    after: &'a Views,
+    before: Seen<'a>,
+    after: Seen<'a>,
     hosts: &'a BTreeSet<Host>,
     all: bool,
 }
@@ -144,10 +147,10 @@ fn follow<G: Generator>(
     scopes.retain(|projection, _| wanted.contains(projection));
     for projection in wanted {
         match scopes.get_mut(&projection) {
-            Some(scope) if change.all => scope.rebuild(change.mesh, change.after, memo),
-            Some(scope) => scope.update(change.mesh, change.before, change.after, change.hosts, memo),
+            Some(scope) if change.all => scope.rebuild(change.after, memo),
+            Some(scope) => scope.update(change.before, change.after, change.hosts, memo),
             None => {
-                let scope = Scope::build(change.mesh, change.after, &projection, memo);
+                let scope = Scope::build(change.after, &projection, memo);
                 scopes.insert(projection, scope);
             }
         }

@@ -8,7 +8,7 @@ use pilothouse_core::model::{Host, NamespaceName, ServiceKey};
 
 use super::memo::Memo;
 use super::scope::Scope;
-use super::views::Views;
+use super::views::{Seen, Views};
 use crate::fanout::Set;
 use crate::inputs;
 use crate::metrics::Metrics;
@@ -38,8 +38,9 @@ impl Lane {
         self.mesh = mesh;
         let hosts: BTreeSet<Host> =
             touched.iter().map(|key| &key.host).filter(|host| !self.leaving.contains(*host)).cloned().collect();
+        let seen = Seen { mesh: &self.mesh, views: &self.views };
         for scope in self.scopes.values_mut() {
-            scope.update(&self.mesh, &self.views, &self.views, &hosts, &mut self.memo);
+            scope.update(seen, seen, &hosts, &mut self.memo);
         }
     }
 
@@ -52,7 +53,7 @@ impl Lane {
         self.leaving.retain(|host| views.services(host).any(|service| mesh.service(&service.key).is_none()));
         let hosts = hosts.difference(&self.leaving).cloned().collect();
         for scope in self.scopes.values_mut() {
-            scope.update(&self.mesh, &before, &self.views, &hosts, &mut self.memo);
+            scope.update(Seen { mesh, views: &before }, Seen { mesh, views }, &hosts, &mut self.memo);
         }
     }
 
@@ -61,7 +62,7 @@ impl Lane {
         let Self { mesh, views, scopes, memo, .. } = self;
         scopes
             .entry(projection.clone())
-            .or_insert_with(|| Scope::build(mesh, views, projection, memo))
+            .or_insert_with(|| Scope::build(Seen { mesh, views }, projection, memo))
             .set(namespace)
     }
 }

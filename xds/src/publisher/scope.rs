@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Host, NamespaceName};
 
 use super::memo::Memo;
-use super::views::Views;
+use super::views::Seen;
 use crate::fanout::{Change, Layer, Set};
 use crate::inputs::Generator;
 use crate::resource::{Name, Resource};
@@ -28,7 +27,7 @@ pub(super) struct Scope<G: Generator> {
 
 impl<G: Generator> Scope<G> {
     /// Makes everything.
-    pub(super) fn build(mesh: &Mesh, views: &Views, projection: &G::Projection, memo: &mut Memo) -> Self {
+    pub(super) fn build(seen: Seen<'_>, projection: &G::Projection, memo: &mut Memo) -> Self {
         let mut scope = Self {
             projection: projection.clone(),
             common: Arc::default(),
@@ -36,45 +35,41 @@ impl<G: Generator> Scope<G> {
             common_set: Arc::default(),
             own_sets: BTreeMap::new(),
         };
-        scope.rebuild(mesh, views, memo);
+        scope.rebuild(seen, memo);
         scope
     }
 
     /// Makes everything again. What comes out equal keeps its identity.
-    pub(super) fn rebuild(&mut self, mesh: &Mesh, views: &Views, memo: &mut Memo) {
-        let mut names = G::names(mesh, &views.common, &self.projection);
+    pub(super) fn rebuild(&mut self, seen: Seen<'_>, memo: &mut Memo) {
+        let mut names = G::names(seen.mesh, &seen.views.common, &self.projection);
         names.extend(self.common.iter().map(|entry| entry.name.clone()));
-        self.remake_common(mesh, views, &names, memo);
-        self.own.retain(|namespace, _| views.contains(namespace));
-        for namespace in views.namespaces() {
-            let mut names = self.concerned(mesh, views, namespace);
-            names.extend(self.own.get(namespace).into_iter().flat_map(|own| own.iter()).map(|entry| entry.name.clone()));
-            self.remake_own(mesh, views, namespace, &names, memo);
+        self.remake_common(seen, &names, memo);
+        self.own.retain(|namespace, _| seen.views.contains(namespace));
+        for namespace in seen.views.namespaces() {
+            let mut names = self.concerned(seen, namespace);
+            let known = self.own.get(namespace).into_iter().flat_map(|own| own.iter());
+            names.extend(known.map(|entry| entry.name.clone()));
+            self.remake_own(seen, namespace, &names, memo);
         }
         self.restack();
     }
 
-    /// Follows the views from one state to the next, which differ in these hosts and perhaps in the namespaces they are kept for.
-    pub(super) fn update(&mut self, mesh: &Mesh, before: &Views, after: &Views, hosts: &BTreeSet<Host>, memo: &mut Memo) {
-        let mut touched = BTreeSet::new();
-        for host in hosts {
-            touched.extend(G::names_of_host(mesh, &before.common, &self.projection, host));
-            touched.extend(G::names_of_host(mesh, &after.common, &self.projection, host));
-        }
-        self.remake_common(mesh, after, &touched, memo);
-        self.own.retain(|namespace, _| after.contains(namespace));
-        for namespace in after.namespaces() {
-            let mut names = self.concerned(mesh, after, namespace);
-            if before.contains(namespace) {
+    /// Follows from one state to the next, which differ in these hosts and perhaps in the namespaces that are watched.
+    pub(super) fn update(&mut self, before: Seen<'_>, after: Seen<'_>, hosts: &BTreeSet<Host>, memo: &mut Memo) {
+        let mut touched = self.names_of(before, &before.views.common, hosts);
+        touched.append(&mut self.names_of(after, &after.views.common, hosts));
+        self.remake_common(after, &touched, memo);
+        self.own.retain(|namespace, _| after.views.contains(namespace));
+        for namespace in after.views.namespaces() {
+            let mut names = self.concerned(after, namespace);
+            if before.views.contains(namespace) {
                 let mut hers = touched.clone();
-                for host in hosts {
-                    hers.extend(G::names_of_host(mesh, before.of(namespace), &self.projection, host));
-                    hers.extend(G::names_of_host(mesh, after.of(namespace), &self.projection, host));
-                }
-                names.extend(self.concerned(mesh, before, namespace));
+                hers.append(&mut self.names_of(before, before.views.of(namespace), hosts));
+                hers.append(&mut self.names_of(after, after.views.of(namespace), hosts));
+                names.append(&mut self.concerned(before, namespace));
                 names.retain(|name| hers.contains(name));
             }
-            self.remake_own(mesh, after, namespace, &names, memo);
+            self.remake_own(after, namespace, &names, memo);
         }
         self.restack();
     }
@@ -94,20 +89,21 @@ impl<G: Generator> Scope<G> {
     }
 
     /// The names in which the hosts that mean something else in `namespace` have a part.
-    fn concerned(&self, mesh: &Mesh, views: &Views, namespace: &NamespaceName) -> BTreeSet<Name> {
-        let views_of = [&views.common, views.of(namespace)];
-        let hosts = views.differing(namespace);
-        hosts
-            .flat_map(|host| views_of.map(|view| G::names_of_host(mesh, view, &self.projection, host)))
-            .flatten()
-            .collect()
+    fn concerned(&self, seen: Seen<'_>, namespace: &NamespaceName) -> BTreeSet<Name> {
+        let mut names = self.names_of(seen, &seen.views.common, seen.views.differing(namespace));
+        names.append(&mut self.names_of(seen, seen.views.of(namespace), seen.views.differing(namespace)));
+        names
     }
 
-    fn remake_common(&mut self, mesh: &Mesh, views: &Views, names: &BTreeSet<Name>, memo: &mut Memo) {
+    fn names_of<'a>(&self, seen: Seen<'_>, view: &View, hosts: impl IntoIterator<Item = &'a Host>) -> BTreeSet<Name> {
+        hosts.into_iter().flat_map(|host| G::names_of_host(seen.mesh, view, &self.projection, host)).collect()
+    }
+
+    fn remake_common(&mut self, seen: Seen<'_>, names: &BTreeSet<Name>, memo: &mut Memo) {
         let changes: Vec<_> = names
             .iter()
             .filter_map(|name| {
-                let made = make::<G>(mesh, &views.common, &self.projection, name, memo);
+                let made = self.make(seen, &seen.views.common, name, memo);
                 let old = self.common.get(name.as_str()).and_then(|entry| entry.resource.as_ref());
                 match (old, made) {
                     (Some(old), Some(new)) if old.version == new.version => None,
@@ -122,13 +118,13 @@ impl<G: Generator> Scope<G> {
         }
     }
 
-    fn remake_own(&mut self, mesh: &Mesh, views: &Views, namespace: &NamespaceName, names: &BTreeSet<Name>, memo: &mut Memo) {
+    fn remake_own(&mut self, seen: Seen<'_>, namespace: &NamespaceName, names: &BTreeSet<Name>, memo: &mut Memo) {
         if names.is_empty() {
             return;
         }
         let old = self.own.get(namespace).cloned().unwrap_or_default();
         let changes = names.iter().map(|name| {
-            let own = make::<G>(mesh, views.of(namespace), &self.projection, name, memo);
+            let own = self.make(seen, seen.views.of(namespace), name, memo);
             let common = self.common.get(name.as_str()).and_then(|entry| entry.resource.as_ref());
             let change = match (common, own) {
                 (Some(common), Some(own)) if common.version == own.version => Change::Drop,
@@ -145,6 +141,10 @@ impl<G: Generator> Scope<G> {
             self.own.insert(namespace.clone(), Arc::new(next));
         }
     }
+
+    fn make(&self, seen: Seen<'_>, view: &View, name: &Name, memo: &mut Memo) -> Option<Arc<Resource>> {
+        G::input(seen.mesh, view, &self.projection, name).map(|input| memo.resource(input))
+    }
 }
 
 /// Replaces `set` unless it consists of these very layers.
@@ -153,8 +153,4 @@ pub(super) fn stack(set: &mut Arc<Set>, layers: Vec<Arc<Layer>>) {
     if !set.same(&next) {
         *set = Arc::new(next);
     }
-}
-
-fn make<G: Generator>(mesh: &Mesh, view: &View, projection: &G::Projection, name: &Name, memo: &mut Memo) -> Option<Arc<Resource>> {
-    G::input(mesh, view, projection, name).map(|input| memo.resource(input))
 }

@@ -8,6 +8,13 @@ use pilothouse_core::model::{Host, NamespaceName, Service};
 
 use crate::view::View;
 
+/// A mesh, and what namespaces see of it. Of a mesh that the views are behind of, only what they name is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) mesh: &'a Mesh,
+    pub(super) views: &'a Views,
+}
+
 /// The views of all namespaces that have a proxy. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Views {
