@@ -9,6 +9,8 @@ pub mod clusters;
 pub mod listeners;
 pub mod own;
 pub mod routes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -68,10 +70,7 @@ pub trait Generator {
 pub fn endpoints_reach_configuration(service: &Service) -> bool {
     match service.resolution {
         Resolution::Dns | Resolution::DnsRoundRobin => true,
-        Resolution::Passthrough => {
-            service.addresses.is_empty()
-                && proxied_ports(service).any(|(_, class)| class != Class::Http)
-        }
+        Resolution::Passthrough => proxied_ports(service).any(|(_, class)| class != Class::Http),
         Resolution::ClientSide | Resolution::DynamicDns | Resolution::Alias(_) => false,
     }
 }

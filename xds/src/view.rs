@@ -142,16 +142,21 @@ impl View {
     }
 }
 
-/// The ports of a service that are proxied, with their class. Another name of a service has none.
+/// The ports of a service that there are clusters for, with their class. Another name of a service has none; neither has a
+/// service whose endpoints are to be found request by request.
 pub fn proxied_ports(service: &Service) -> impl Iterator<Item = (&ServicePort, Class)> {
-    let ports = if matches!(service.resolution, Resolution::Alias(_)) {
-        &[][..]
-    } else {
-        &service.ports[..]
+    let ports = match service.resolution {
+        Resolution::Alias(_) | Resolution::DynamicDns => &[],
+        _ => &service.ports[..],
     };
     ports
         .iter()
         .filter_map(|port| Some((port, Class::of(port.protocol)?)))
+}
+
+/// The port of this number, if there is a cluster for it.
+pub fn proxied_port(service: &Service, number: u16) -> Option<(&ServicePort, Class)> {
+    proxied_ports(service).find(|(port, _)| port.port == number)
 }
 
 fn ports(service: &Service) -> Vec<(u16, Class, Option<Host>)> {

@@ -11,7 +11,7 @@ use super::{Generator, Input};
 use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForClusters, ForOwn, Target};
-use crate::view::{Class, View, proxied_ports};
+use crate::view::{View, proxied_port, proxied_ports};
 
 /// What a cluster is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -146,18 +146,15 @@ impl Generator for Clusters {
 
 /// The clusters of a service.
 pub(super) fn names_of(service: &Service) -> impl Iterator<Item = Name> {
-    let dynamic = service.resolution == Resolution::DynamicDns;
-    let ports = proxied_ports(service).filter(move |_| !dynamic);
-    ports.map(|(port, _)| names::outbound_cluster(port.port, "", &service.key.host))
+    proxied_ports(service)
+        .map(|(port, _)| names::outbound_cluster(port.port, "", &service.key.host))
 }
 
 /// The service and port that an outbound cluster's name means.
 pub(super) fn service_port(view: &View, name: &Name) -> Option<(Arc<Service>, ServicePort)> {
     let (port, subset, host) = names::parse_outbound_cluster(name.as_str())?;
     let service = view.service(&host).filter(|_| subset.is_empty())?;
-    let port = service
-        .port(port)
-        .filter(|port| Class::of(port.protocol).is_some())?;
+    let (port, _) = proxied_port(service, port)?;
     Some((service.clone(), port.clone()))
 }
 

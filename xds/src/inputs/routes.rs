@@ -12,7 +12,7 @@ use super::{Generator, Input, is_dialled_by_endpoint};
 use crate::names::{HTTP_PROXY_ROUTE, RouteName};
 use crate::resource::{Name, ResourceType};
 use crate::selection::ForRoutes;
-use crate::view::{Class, View, is_virtual_ip, proxied_ports};
+use crate::view::{Class, View, is_virtual_ip, proxied_port, proxied_ports};
 
 /// What a route configuration is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -91,17 +91,15 @@ impl Generator for Routes {
                 let all = [Class::Http, Class::Auto]
                     .into_iter()
                     .flat_map(|class| view.on_port(*number, class));
-                all.filter(|service| is_routed(service))
-                    .filter_map(|service| Some(member(service, service.port(*number)?)))
+                all.filter_map(|service| Some(member(service, service.port(*number)?)))
                     .collect()
             }
             RouteName::Sniffed(host, number) => {
-                let service = view.service(host).filter(|service| is_routed(service))?;
-                let service =
-                    Some(service).filter(|service| has_own_address(mesh, projection, service))?;
-                let port = service
-                    .port(*number)
-                    .filter(|port| Class::of(port.protocol) == Some(Class::Auto))?;
+                let service = view.service(host)?;
+                let (port, class) = proxied_port(service, *number)?;
+                if class != Class::Auto || !has_own_address(mesh, projection, service) {
+                    return None;
+                }
                 vec![member(service, port)]
             }
             RouteName::HttpProxy if !has_http_proxy(mesh, projection) => return None,
@@ -159,12 +157,7 @@ fn has_own_address(mesh: &Mesh, projection: &ForRoutes, service: &Service) -> bo
         || is_dialled_by_endpoint(mesh, service)
 }
 
-/// Whether there are clusters that routes could lead to.
-fn is_routed(service: &Service) -> bool {
-    service.resolution != Resolution::DynamicDns
-}
-
 /// The ports of a service that requests may be routed to.
 fn routed_ports(service: &Service) -> impl Iterator<Item = (&ServicePort, Class)> {
-    proxied_ports(service).filter(|(_, class)| *class != Class::Tcp && is_routed(service))
+    proxied_ports(service).filter(|(_, class)| *class != Class::Tcp)
 }
