@@ -10,10 +10,23 @@
 //! no I/O, no clock and no task: the server moves bytes and nothing else. What the rules are is said in Envoy's xDS protocol
 //! document; each module here holds one idea of it.
 
+mod channel;
+mod delta;
+mod gate;
+mod held;
 mod limits;
 mod message;
+mod pass;
+mod plan;
+mod refusal;
+mod report;
+mod sotw;
 mod stream;
+mod subscription;
 
 pub use limits::{Limits, ProtocolError, Settings};
 pub use message::{Names, Rejection, Request, Response};
-pub use stream::{Interest, Mode, Refused, Service, Settled, Stream, StreamReport, TypeReport};
+pub use report::{Exchange, Refused, Settled, StreamReport, TypeReport};
+pub use stream::{Mode, Service, Stream};
+
+pub use crate::fanout::Interest;

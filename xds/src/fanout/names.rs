@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::content::address;
+use super::memo::{Guard, guard};
 use crate::resource::Name;
 
 /// Results of adding to and removing from a set that are remembered.
@@ -41,7 +43,7 @@ impl NameSet {
     }
 
     /// The names in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Name> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Name> {
         self.names.iter()
     }
 }
@@ -49,6 +51,51 @@ impl NameSet {
 impl fmt::Debug for NameSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// What a stream asks for of one type.
+#[derive(Debug, Clone, Default)]
+pub enum Interest {
+    /// Nothing.
+    #[default]
+    None,
+    /// Everything.
+    Wildcard,
+    /// These.
+    Names(Arc<NameSet>),
+}
+
+impl Interest {
+    /// Whether `name` is asked for.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Wildcard => true,
+            Self::Names(names) => names.contains(name),
+        }
+    }
+
+    /// Whether everything is asked for.
+    pub fn is_wildcard(&self) -> bool {
+        matches!(self, Self::Wildcard)
+    }
+
+    /// What identifies it as long as its [guard](Self::guard) is alive.
+    pub(crate) fn address(&self) -> usize {
+        match self {
+            Self::None => 0,
+            // No value has this address.
+            Self::Wildcard => 1,
+            Self::Names(names) => address(names),
+        }
+    }
+
+    pub(crate) fn guard(&self) -> Option<Guard> {
+        match self {
+            Self::None | Self::Wildcard => None,
+            Self::Names(names) => Some(guard(names)),
+        }
     }
 }
 

@@ -17,6 +17,11 @@ impl Payload {
         self.pieces.iter().flat_map(|piece| piece.iter())
     }
 
+    /// The blocks, as they were added: for readers that keep their place by index.
+    pub(crate) fn pieces(&self) -> &[Arc<[Bytes]>] {
+        &self.pieces
+    }
+
     /// Their length together.
     pub fn byte_len(&self) -> usize {
         self.len

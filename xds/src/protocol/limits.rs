@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::message::{Names, Request};
 use crate::resource::ResourceType;
 
 /// Times and limits of a stream.
@@ -42,6 +43,62 @@ impl Default for Limits {
         Self {
             names: 100_000,
             name_len: 4_096,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether what a request says is within the limits.
+    pub(super) fn check(&self, request: &Request<'_>) -> Result<(), ProtocolError> {
+        let resource_type = request.resource_type;
+        match &request.names {
+            Names::Delta {
+                subscribe,
+                unsubscribe,
+                initial,
+            } => {
+                for len in [subscribe.len(), unsubscribe.len(), initial.len()] {
+                    self.check_len(resource_type, len)?;
+                }
+                let names = subscribe.iter().chain(unsubscribe);
+                self.check_names(resource_type, names.copied())?;
+                self.check_names(resource_type, initial.iter().map(|(name, _)| *name))
+            }
+            Names::Sotw { names, .. } => {
+                self.check_len(resource_type, names.len())?;
+                self.check_names(resource_type, names.iter().copied())
+            }
+        }
+    }
+
+    /// Whether so many names are within the limits.
+    pub(super) fn check_len(
+        &self,
+        resource_type: ResourceType,
+        asked: usize,
+    ) -> Result<(), ProtocolError> {
+        if asked <= self.names {
+            return Ok(());
+        }
+        Err(ProtocolError::TooManyNames {
+            resource_type,
+            asked,
+            allowed: self.names,
+        })
+    }
+
+    fn check_names<'a>(
+        &self,
+        resource_type: ResourceType,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<(), ProtocolError> {
+        match names.map(str::len).find(|len| *len > self.name_len) {
+            None => Ok(()),
+            Some(len) => Err(ProtocolError::NameTooLong {
+                resource_type,
+                len,
+                allowed: self.name_len,
+            }),
         }
     }
 }
