@@ -6,6 +6,7 @@
 
 pub mod ads;
 pub mod backend;
+pub mod demo;
 pub mod discovery;
 pub mod envoy;
 pub mod http;

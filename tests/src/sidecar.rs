@@ -6,8 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use envoy_types::pb::envoy::config::core::v3::Node;
 use pilothouse_core::model::{Locality, NodeId};
-use pilothouse_xds::bootstrap::{BootstrapParams, DiscoveryAddress, Variant, bootstrap_json};
+use pilothouse_xds::bootstrap::{
+    BootstrapParams, DiscoveryAddress, Variant, bootstrap, bootstrap_json,
+};
 use serde_json::{Map, Value, json};
 
 use crate::envoy::{Binary, Envoy};
@@ -36,6 +39,13 @@ impl Sidecar {
             variant: Variant::Delta,
         };
         this.interception("NONE").with("NAMESPACE", namespace)
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// At this address, which is also where its workload is.
@@ -72,6 +82,26 @@ impl Sidecar {
 
     /// What it starts with.
     pub fn bootstrap(&self, discovery: SocketAddr) -> Result<Value> {
+        let mut bootstrap =
+            bootstrap_json(&self.params(discovery)?).context("writing a bootstrap")?;
+        let ads = "/dynamic_resources/ads_config/grpc_services/0/envoy_grpc";
+        let [base, max] = RECONNECT;
+        bootstrap
+            .pointer_mut(ads)
+            .context("the bootstrap says nothing of ADS")?["retry_policy"] =
+            json!({ "retry_back_off": { "base_interval": base, "max_interval": max } });
+        Ok(bootstrap)
+    }
+
+    /// How it announces itself.
+    pub fn node(&self) -> Result<Node> {
+        let params = self.params(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        bootstrap(&params)
+            .node
+            .context("the bootstrap has no node")
+    }
+
+    fn params(&self, discovery: SocketAddr) -> Result<BootstrapParams> {
         let node: NodeId = format!(
             "sidecar~{}~{}~{}.svc.cluster.local",
             self.ip,
@@ -80,7 +110,7 @@ impl Sidecar {
         )
         .parse()
         .context("the node id of a sidecar")?;
-        let params = BootstrapParams {
+        Ok(BootstrapParams {
             node,
             cluster: self.id(),
             metadata: self.metadata.clone(),
@@ -88,15 +118,7 @@ impl Sidecar {
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             discovery: DiscoveryAddress::Ip(discovery),
             variant: self.variant,
-        };
-        let mut bootstrap = bootstrap_json(&params).context("writing a bootstrap")?;
-        let ads = "/dynamic_resources/ads_config/grpc_services/0/envoy_grpc";
-        let [base, max] = RECONNECT;
-        bootstrap
-            .pointer_mut(ads)
-            .context("the bootstrap says nothing of ADS")?["retry_policy"] =
-            json!({ "retry_back_off": { "base_interval": base, "max_interval": max } });
-        Ok(bootstrap)
+        })
     }
 
     /// Starts it; its files go to `dir`.

@@ -12,6 +12,16 @@ const INTERVAL: Duration = Duration::from_millis(20);
 pub async fn eventually<T>(
     what: &str,
     within: Duration,
+    probe: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    eventually_every(INTERVAL, what, within, probe).await
+}
+
+/// The same with so much time between two looks, for what is measured by waiting.
+pub async fn eventually_every<T>(
+    interval: Duration,
+    what: &str,
+    within: Duration,
     mut probe: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let deadline = Instant::now() + within;
@@ -21,7 +31,7 @@ pub async fn eventually<T>(
             Err(error) if Instant::now() >= deadline => {
                 return Err(error).with_context(|| format!("not within {within:?}: {what}"));
             }
-            Err(_) => sleep(INTERVAL).await,
+            Err(_) => sleep(interval).await,
         }
     }
 }

@@ -6,5 +6,10 @@
     reason = "suites state what must hold, in helpers as well as in tests"
 )]
 
+mod acceptance;
 mod architecture;
+mod bootstrap;
 mod envoy_static;
+mod every_envoy;
+mod warming;
+mod world;
