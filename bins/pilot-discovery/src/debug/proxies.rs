@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use pilothouse_core::mesh::Mesh;
 use pilothouse_xds::json::any_to_json;
-use pilothouse_xds::protocol::{Refused, TypeReport};
+use pilothouse_xds::protocol::{Exchange, Refused, TypeReport};
 use pilothouse_xds::resource::{Resource, ResourceType, Version};
 use pilothouse_xds::server::Client;
 use pilothouse_xds::snapshot::Snapshot;
@@ -141,18 +141,20 @@ fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Va
     let ago = |then: Instant| {
         (now.saturating_duration_since(then).as_secs_f64() * 1000.0).round() / 1000.0
     };
-    let answer = |answer: &Option<(String, Instant)>| {
-        answer
-            .as_ref()
-            .map(|(nonce, at)| json!({ "nonce": nonce, "secondsAgo": ago(*at) }))
+    let answer = |answer: &Option<Exchange>| {
+        answer.as_ref().map(|answer| {
+            json!({
+                "nonce": answer.nonce,
+                "version": answer.version.to_string(),
+                "secondsAgo": ago(answer.at),
+            })
+        })
     };
     json!({
         "type": report.resource_type.short(),
         "status": status(report, behind),
         "sent": answer(&report.sent),
         "acknowledged": answer(&report.acked),
-        "sentVersion": report.version.map(|version| version.to_string()),
-        "acknowledgedVersion": report.acked_version.map(|version| version.to_string()),
         "unacknowledged": report.unacknowledged,
         "rejections": report.nacks,
         "error": report.error.as_ref().map(|(text, at)| json!({ "message": text, "secondsAgo": ago(*at) })),
@@ -166,7 +168,7 @@ fn status(report: &TypeReport, behind: bool) -> &'static str {
         report
             .acked
             .as_ref()
-            .is_none_or(|(_, acked)| failed > acked)
+            .is_none_or(|acked| *failed > acked.at)
     });
     if failed || !report.refused.is_empty() {
         "ERROR"
