@@ -199,3 +199,189 @@ fn shrink(weights: impl Iterator<Item = u32>) -> Shrink {
     let room = u64::from(u32::MAX).saturating_sub(count).max(1);
     Shrink(total.div_ceil(room).max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use pilothouse_core::model::{EndpointPort, WorkloadKey};
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::resource::ResourceType;
+    use crate::sample::{With, endpoint, http, mesh, one, service, sidecar};
+
+    fn with(address: &str, change: impl FnOnce(&mut Endpoint)) -> Endpoint {
+        let mut endpoint = endpoint(address);
+        change(&mut endpoint);
+        endpoint
+    }
+
+    /// What an assignment of `endpoints` says of localities.
+    fn localities(endpoints: Vec<Endpoint>, publish_not_ready: bool) -> Json {
+        let service = service("a.com", [http(80)])
+            .with(|service| service.publish_not_ready = publish_not_ready);
+        let mesh = mesh([(service, endpoints)]);
+        let mut found = one(
+            &mesh,
+            &sidecar(),
+            ResourceType::Endpoint,
+            "outbound|80||a.com",
+        );
+        assert_eq!(found["cluster_name"], "outbound|80||a.com");
+        found["endpoints"].take()
+    }
+
+    fn at(address: &str, port: u16, weight: u32) -> Json {
+        let address = json!({"socket_address": {"address": address, "port_value": port}});
+        json!({"endpoint": {"address": address}, "load_balancing_weight": weight})
+    }
+
+    #[test]
+    fn endpoints_are_grouped_by_locality_with_weights() {
+        let found = localities(
+            vec![
+                with("10.0.0.2", |e| e.locality = Locality::parse("r/z2")),
+                with("10.0.0.1", |e| {
+                    (e.locality, e.weight) = (Locality::parse("r/z1/s"), 5)
+                }),
+                with("10.0.0.3", |e| {
+                    (e.locality, e.weight) = (Locality::parse("r/z1/s"), 0)
+                }),
+                with("10.0.0.4", |e| {
+                    e.ports = Some(
+                        [EndpointPort {
+                            name: "p80".into(),
+                            port: 8080,
+                        }]
+                        .into(),
+                    )
+                }),
+                with("10.0.0.5", |e| e.ports = Some([].into())),
+                endpoint("b.com"),
+            ],
+            false,
+        );
+        let expected = json!([
+            {"locality": {}, "lb_endpoints": [at("10.0.0.4", 8080, 1)], "load_balancing_weight": 1},
+            {
+                "locality": {"region": "r", "zone": "z1", "sub_zone": "s"},
+                "lb_endpoints": [at("10.0.0.1", 80, 5), at("10.0.0.3", 80, 1)],
+                "load_balancing_weight": 6,
+            },
+            {"locality": {"region": "r", "zone": "z2"}, "lb_endpoints": [at("10.0.0.2", 80, 1)], "load_balancing_weight": 1},
+        ]);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn no_endpoint_is_an_empty_assignment() {
+        assert_eq!(localities(vec![], false), Json::Null);
+    }
+
+    #[test]
+    fn only_healthy_endpoints_are_served_unless_asked_for() {
+        let all = || -> Vec<Endpoint> {
+            let of = [
+                Health::Healthy,
+                Health::Unhealthy,
+                Health::Draining,
+                Health::Terminating,
+            ];
+            of.into_iter()
+                .zip(1..)
+                .map(|(health, n)| with(&format!("10.0.0.{n}"), |e| e.health = health))
+                .collect()
+        };
+        let statuses = |publish_not_ready| -> Vec<Json> {
+            let found = localities(all(), publish_not_ready);
+            found[0]["lb_endpoints"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|endpoint| endpoint["health_status"].clone())
+                .collect()
+        };
+        assert_eq!(statuses(false), [Json::Null]);
+        assert_eq!(
+            statuses(true),
+            [Json::Null, Json::Null, json!("DRAINING"), json!("DRAINING")]
+        );
+    }
+
+    #[test]
+    fn endpoints_say_who_they_are() {
+        let found = localities(
+            vec![with("unix:///run/a.sock", |e| {
+                e.workload = Some(WorkloadKey {
+                    namespace: "shop".into(),
+                    name: "a-1".into(),
+                });
+                e.labels = [
+                    ("service.istio.io/canonical-name", "a"),
+                    ("service.istio.io/canonical-revision", "v1"),
+                ]
+                .into_iter()
+                .collect();
+                e.cluster = "east".into();
+                e.tls_mode = TlsMode::Istio;
+            })],
+            false,
+        );
+        let endpoint = &found[0]["lb_endpoints"][0];
+        assert_eq!(
+            endpoint["endpoint"]["address"],
+            json!({"pipe": {"path": "/run/a.sock"}})
+        );
+        let expected = json!({"filter_metadata": {
+            "istio": {"workload": "a-1;shop;a;v1;east"},
+            "envoy.transport_socket_match": {"tlsMode": "istio"},
+        }});
+        assert_eq!(endpoint["metadata"], expected);
+    }
+
+    #[test]
+    fn weights_never_add_up_to_more_than_envoy_takes() {
+        let found = localities(
+            (1..=3)
+                .map(|n| {
+                    with(&format!("10.0.0.{n}"), |e| {
+                        e.weight = if n == 1 { 1 } else { u32::MAX }
+                    })
+                })
+                .collect(),
+            false,
+        );
+        let weights: Vec<u64> = found[0]["lb_endpoints"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["load_balancing_weight"].as_u64().unwrap())
+            .collect();
+        assert_eq!(
+            found[0]["load_balancing_weight"].as_u64(),
+            Some(weights.iter().sum())
+        );
+        assert!(
+            weights.iter().sum::<u64>() <= u64::from(u32::MAX),
+            "{weights:?}"
+        );
+        assert_eq!(
+            (
+                weights[0],
+                weights[1] == weights[2] && weights[1] > 1_000_000_000
+            ),
+            (1, true)
+        );
+    }
+
+    #[test]
+    fn several_addresses_of_one_endpoint_are_tried_in_turn() {
+        let found = localities(
+            vec![with("10.0.0.1", |e| {
+                e.addresses.push("fd00::1".parse().unwrap())
+            })],
+            false,
+        );
+        let more = &found[0]["lb_endpoints"][0]["endpoint"]["additional_addresses"][0]["address"]["socket_address"];
+        assert_eq!(more["address"], "fd00::1");
+    }
+}

@@ -3,6 +3,8 @@
 mod filters;
 mod inbound;
 mod outbound;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Route configurations.
 
 mod domains;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
