@@ -15,6 +15,7 @@ use super::lane::Lane;
 use super::relevance;
 use crate::fanout::Set;
 use crate::metrics::Metrics;
+use crate::names;
 use crate::selection::Selection;
 
 const NAMESPACES: [&str; 3] = ["north", "south", "east"];
@@ -203,11 +204,21 @@ fn from_nothing(mesh: &Arc<Mesh>, selections: &BTreeSet<Arc<Selection>>) -> (Con
     (config, lane)
 }
 
+/// All assignments, by namespace and cluster.
+fn assignments(config: &Config, lane: &mut Lane) -> BTreeMap<(NamespaceName, String), Bytes> {
+    let mut all = BTreeMap::new();
+    for selection in selections(&config.mesh) {
+        let bodies = contents(lane.set(&selection.namespace, &selection.assignments));
+        all.extend(bodies.into_iter().map(|(name, body)| ((selection.namespace.clone(), name), body)));
+    }
+    all
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn incremental_equals_full(start in prop::collection::vec(event(), 0..12), rounds in prop::collection::vec(prop::collection::vec(event(), 1..4), 1..16)) {
+    fn incremental_equals_full(start in prop::collection::vec(event(), 0..12), rounds in prop::collection::vec((prop::collection::vec(event(), 1..4), any::<bool>()), 1..16)) {
         let mut mesh = Mesh::default();
         for event in &start {
             apply(&mut mesh, event);
@@ -217,13 +228,28 @@ proptest! {
         for selection in &selections(&before) {
             served(&config, &mut lane, selection);
         }
-        for round in rounds {
-            let mut touched = Touched::default();
+        let mut touched = Touched::default();
+        for (round, configure) in rounds {
+            let mut endpoints = BTreeSet::new();
             for event in &round {
-                touched.merge(apply(&mut mesh, event));
+                let event = apply(&mut mesh, event);
+                endpoints.extend(event.endpoints.iter().cloned());
+                touched.merge(event);
             }
             let after = Arc::new(mesh.clone());
-            lane.follow(after.clone(), &touched.endpoints);
+            let kept = assignments(&config, &mut lane);
+            lane.follow(after.clone(), &endpoints);
+            if !configure {
+                // The configuration is still being computed. What has left the mesh keeps its last endpoints.
+                for (name, body) in assignments(&config, &mut lane) {
+                    let (_, _, host) = names::parse_outbound_cluster(&name.1).unwrap();
+                    if endpoints.iter().any(|key| key.host == host && after.service(key).is_none()) {
+                        prop_assert_eq!(kept.get(&name), Some(&body), "{:?}", name);
+                    }
+                }
+                continue;
+            }
+            let touched = std::mem::take(&mut touched);
             let selections = selections(&after);
             let touched = relevance::for_configuration(&before, &after, &touched, |ip| proxies().iter().any(|p| p.addresses.contains(&ip)));
             let hosts = config.apply(Work { mesh: after.clone(), touched, selections: selections.clone() });
