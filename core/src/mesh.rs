@@ -50,6 +50,9 @@ pub struct Rule {
     pub spec: RuleSpec,
 }
 
+/// Where a workload is reached: addresses mean something within a network of a cluster only.
+type WorkloadAddress = (ClusterId, NetworkId, IpAddr);
+
 /// See the [module](self).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mesh {
@@ -62,7 +65,7 @@ pub struct Mesh {
     instances: Map<IpAddr, Arc<BTreeSet<ServiceKey>>>,
     workloads: Map<(ClusterId, WorkloadKey), Arc<Workload>>,
     /// The workloads at an address: several where they share their machine's.
-    addresses: Map<(ClusterId, NetworkId, IpAddr), Arc<BTreeSet<(ClusterId, WorkloadKey)>>>,
+    addresses: Map<WorkloadAddress, Arc<BTreeSet<(ClusterId, WorkloadKey)>>>,
     namespaces: Map<NamespaceName, Arc<Namespace>>,
     networks: Map<NetworkId, Arc<Network>>,
     rules: Map<ObjectKey, Arc<Rule>>,
@@ -323,7 +326,7 @@ impl Mesh {
 
     fn index_address(
         &mut self,
-        address: (ClusterId, NetworkId, IpAddr),
+        address: WorkloadAddress,
         change: impl FnOnce(&mut BTreeSet<(ClusterId, WorkloadKey)>) -> bool,
     ) {
         let mut ids = self

@@ -124,7 +124,6 @@ impl Store {
         for Envelope { command, at, .. } in batch.drain(..) {
             let before = since;
             since = Some(before.map_or(at, |before| before.min(at)));
-            let now = Instant::now();
             match command {
                 Command::Open(id, need, guard) => {
                     self.open(id, need, guard);
@@ -133,13 +132,13 @@ impl Store {
                 Command::Commit(id, transaction) => {
                     // A shard that was closed takes nothing; a handle to it may outlive it.
                     if let Some(shard) = self.shards.get_mut(&id) {
-                        let effects = shard.commit(transaction, now, &self.settings.guard);
+                        let effects = shard.commit(transaction, at, &self.settings.guard);
                         self.effect(&id, effects);
                     }
                 }
                 Command::Synced(id) => {
                     if let Some(shard) = self.shards.get_mut(&id) {
-                        let effects = shard.synced(now, &self.settings.guard);
+                        let effects = shard.synced(at, &self.settings.guard);
                         self.effect(&id, effects);
                         delivered.extend(self.waits.remove(&id));
                     }
@@ -152,13 +151,13 @@ impl Store {
                 }
                 Command::Failing(id, set, why) => {
                     if let Some(shard) = self.shards.get_mut(&id) {
-                        shard.failing(set.as_ref(), &why, now);
+                        shard.failing(set.as_ref(), &why, at);
                     }
                     since = before;
                 }
                 Command::Ended(id, why) => {
                     if let Some(shard) = self.shards.get_mut(&id) {
-                        shard.ended(&why, now);
+                        shard.ended(&why, at);
                     }
                     since = before;
                 }
@@ -170,7 +169,11 @@ impl Store {
                     answers.push((answer, any));
                 }
                 Command::View(answer) => {
-                    let views = self.shards.values().map(|shard| shard.view(now)).collect();
+                    let views = self
+                        .shards
+                        .values()
+                        .map(|shard| shard.view(Instant::now()))
+                        .collect();
                     // Who asked may have gone.
                     let _ = answer.send(views);
                     since = before;

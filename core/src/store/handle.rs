@@ -144,19 +144,24 @@ impl Changes {
         &self.mesh
     }
 
+    /// The change that is there, if there is one.
+    pub fn take(&mut self) -> Option<Change> {
+        let change = self.subscriber.pending.lock().take()?;
+        self.mesh = Arc::clone(&change.mesh);
+        Some(change)
+    }
+
     /// Waits for a change. `None`: the store is gone. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Change> {
         loop {
-            let woken = self.subscriber.notify.notified();
-            let pending = self.subscriber.pending.lock().take();
-            if let Some(change) = pending {
-                self.mesh = Arc::clone(&change.mesh);
+            if let Some(change) = self.take() {
                 return Some(change);
             }
             if self.shared.published.lock().closed {
                 return None;
             }
-            woken.await;
+            // A notification that has come since is kept.
+            self.subscriber.notify.notified().await;
         }
     }
 }

@@ -10,8 +10,6 @@
 mod platform;
 mod rules;
 mod services;
-#[cfg(test)]
-mod tests;
 mod workloads;
 
 use std::collections::BTreeSet;

@@ -5,8 +5,6 @@
 
 mod apply;
 mod staged;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use super::services::Part;
 use super::workloads::{self, Claim};
 use crate::mesh::{Rule, Source};
 use crate::model::{ClusterId, ServiceKey, ServiceSource};
-use crate::registry::{Object, ObjectKey, RegistryId, Value};
+use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
 use crate::rules::{RuleSpec, resolve};
 use crate::status::{Contest, Lost};
 
@@ -70,7 +70,11 @@ impl Join {
                     registry,
                     object: key.clone(),
                 },
-                meta: object.meta.clone(),
+                // The platform's count changes without meaning: it is not part of the mesh.
+                meta: Meta {
+                    generation: 0,
+                    ..object.meta.clone()
+                },
                 spec: spec.clone(),
             }),
             _ => None,
@@ -84,13 +88,7 @@ impl Join {
             self.rules.declared.insert(key.clone(), declared);
         }
 
-        let before = self.mesh.rule(key);
-        let same = match (before, &rule) {
-            (None, None) => true,
-            (Some(before), Some(after)) => equal(before, after),
-            _ => false,
-        };
-        if !same {
+        if self.mesh.rule(key).map(|before| &**before) != rule.as_ref() {
             self.mesh.set_rule(key, rule.map(Arc::new));
             self.touched.rules.insert(key.clone());
         }
@@ -163,16 +161,4 @@ impl Join {
             }
         }
     }
-}
-
-/// Whether two versions of a rule are to be told apart by who reads it: not by the platform's count of changes.
-fn equal(a: &Rule, b: &Rule) -> bool {
-    let by_value = |rule: &Rule| {
-        (
-            rule.meta.labels.clone(),
-            rule.meta.annotations.clone(),
-            rule.meta.created,
-        )
-    };
-    a.source == b.source && a.spec == b.spec && by_value(a) == by_value(b)
 }
