@@ -212,9 +212,13 @@ impl Ads {
             .follows(resource_type, error.is_some())
             .then(|| stream.report());
         drop(stream);
-        client
-            .tally
-            .heard(resource_type, nonce, error.as_ref(), report.as_ref());
+        client.tally.heard(
+            resource_type,
+            nonce,
+            error.as_ref(),
+            report.as_ref(),
+            client.published.as_deref(),
+        );
         if let Some(interests) = interests {
             for (resource_type, interest) in ResourceType::ALL.into_iter().zip(interests) {
                 client.attachment.regroup(resource_type, interest);
@@ -266,15 +270,15 @@ impl Ads {
         // Twice, because an alarm that has gone off already may have made something due.
         for _ in 0..2 {
             let now = Instant::now();
-            let mut stream = self.live.protocol.lock();
-            if client
-                .published
-                .as_ref()
-                .is_none_or(|published| !Arc::ptr_eq(published, &snapshot))
-            {
-                stream.publish(Arc::clone(&snapshot), now);
-                self.live.given(&snapshot);
+            let seen = client.published.as_ref();
+            let fresh = seen.is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
+            if fresh {
                 client.published = Some(Arc::clone(&snapshot));
+                client.tally.published(&snapshot);
+            }
+            let mut stream = self.live.protocol.lock();
+            if fresh {
+                stream.publish(Arc::clone(&snapshot), now);
             }
             if let Some(response) = stream.poll(now) {
                 drop(stream);

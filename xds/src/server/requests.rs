@@ -8,8 +8,8 @@ use super::wire::{Malformed, Value, each_field, map_entry};
 use crate::protocol::{Mode, Names, Rejection, Request};
 use crate::resource::ResourceType;
 
-/// Bytes of a rejection's text that are kept.
-const REJECTION: usize = 4 << 10;
+/// Bytes of a rejection's text that are looked at for names.
+const REJECTION: usize = 64 << 10;
 
 /// One message of a client.
 #[derive(Debug, Clone)]

@@ -46,8 +46,7 @@ pub trait Observer: Send + Sync + 'static {
         let _ = stream;
     }
 
-    /// What the client of this stream refuses of this type has become this, possibly nothing. Told after a rejection and until
-    /// nothing is refused any more.
+    /// What the client of this stream refuses of what it is to have has become this, possibly nothing.
     fn refused(&self, stream: &StreamId, resource_type: ResourceType, refused: &[Refused]) {
         let _ = (stream, resource_type, refused);
     }

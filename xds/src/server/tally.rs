@@ -8,8 +8,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Shared;
 use super::source::StreamId;
-use crate::protocol::{Rejection, Response, Settled, StreamReport};
+use crate::protocol::{Refused, Rejection, Response, Settled, StreamReport};
 use crate::resource::ResourceType;
+use crate::snapshot::Snapshot;
+
+/// Bytes of a rejection's text that are logged.
+const LOGGED: usize = 1 << 10;
 
 /// One stream's accounts; dropping it closes them.
 pub(crate) struct Tally {
@@ -28,8 +32,8 @@ struct OfType {
     nonce: u64,
     /// The last answer was a rejection.
     rejected: bool,
-    /// The observer knows of refused resources.
-    refused: bool,
+    /// What the observer has been told is refused.
+    refused: Vec<Refused>,
     /// The hash of the rejection that was logged last: clients repeat themselves.
     logged: u64,
 }
@@ -59,7 +63,7 @@ impl Tally {
     /// Whether [`Tally::heard`] needs the stream's report: where something is refused or was.
     pub(crate) fn follows(&self, resource_type: ResourceType, error: bool) -> bool {
         let of = &self.types[resource_type.index()];
-        error || of.rejected || of.refused
+        error || of.rejected || !of.refused.is_empty()
     }
 
     /// A request has come and has been taken.
@@ -69,6 +73,7 @@ impl Tally {
         nonce: &str,
         error: Option<&Rejection>,
         report: Option<&StreamReport>,
+        snapshot: Option<&Snapshot>,
     ) {
         let metrics = &self.shared.context.metrics;
         let of = &mut self.types[resource_type.index()];
@@ -86,7 +91,7 @@ impl Tally {
                     stream = %self.id.name,
                     resource_type = resource_type.short(),
                     // Quoted, so that control characters cannot pretend to be lines of the log.
-                    message = ?error.message,
+                    message = ?&error.message[..error.message.floor_char_boundary(LOGGED)],
                     "rejected by the proxy"
                 );
             }
@@ -105,12 +110,41 @@ impl Tally {
                 .types
                 .iter()
                 .find(|of| of.resource_type == resource_type);
-            let refused = of_type.map(|of| &*of.refused).unwrap_or_default();
-            of.refused = !refused.is_empty();
-            self.shared
-                .context
-                .observer
-                .refused(&self.id, resource_type, refused);
+            let all = of_type.map(|of| of.refused.clone()).unwrap_or_default();
+            self.refuses(resource_type, all, snapshot);
+        }
+    }
+
+    /// The stream is to have another snapshot, which may not have what was refused any more.
+    pub(crate) fn published(&mut self, snapshot: &Snapshot) {
+        for resource_type in ResourceType::ALL {
+            let refused = &self.types[resource_type.index()].refused;
+            if !refused.is_empty() {
+                let refused = refused.clone();
+                self.refuses(resource_type, refused, Some(snapshot));
+            }
+        }
+    }
+
+    /// Tells the observer if what is refused of a type has changed. What the snapshot has in another version does not count.
+    fn refuses(
+        &mut self,
+        resource_type: ResourceType,
+        mut refused: Vec<Refused>,
+        snapshot: Option<&Snapshot>,
+    ) {
+        if let Some(snapshot) = snapshot {
+            let set = snapshot.set(resource_type);
+            refused.retain(|refused| {
+                set.get(refused.name.as_str())
+                    .is_some_and(|resource| resource.version == refused.version)
+            });
+        }
+        let told = &mut self.types[resource_type.index()].refused;
+        if *told != refused {
+            *told = refused;
+            let observer = &self.shared.context.observer;
+            observer.refused(&self.id, resource_type, told);
         }
     }
 
