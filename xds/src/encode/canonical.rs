@@ -22,6 +22,9 @@ const DEPTH: usize = 100;
 
 type Line = usize;
 
+/// The encoded key of a map's entry, and the entry in canonical form.
+type Entry = (Vec<u8>, Vec<u8>);
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Field {
     Message(Line),
@@ -79,7 +82,7 @@ fn message(line: Line, mut rest: &[u8], out: &mut Vec<u8>, depth: usize) -> Opti
     let fields = MESSAGES.fields.get(line)?;
     let is_any = MESSAGES.any == Some(line);
     let mut within_any = None;
-    let mut maps: BTreeMap<u32, Vec<(Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+    let mut maps: BTreeMap<u32, Vec<Entry>> = BTreeMap::new();
     while rest.has_remaining() {
         let start = rest;
         let (tag, wire_type) = decode_key(&mut rest).ok()?;
@@ -122,8 +125,8 @@ fn nested(tag: u32, line: Line, value: &[u8], out: &mut Vec<u8>, depth: usize) -
     Some(())
 }
 
-/// A map's entry is a message of a key and a value. Gives the encoded key, and the entry in canonical form.
-fn entry(values: Option<Line>, mut rest: &[u8], depth: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+/// A map's entry is a message of a key and a value.
+fn entry(values: Option<Line>, mut rest: &[u8], depth: usize) -> Option<Entry> {
     let mut key = Vec::new();
     let mut out = Vec::with_capacity(rest.len());
     while rest.has_remaining() {

@@ -31,7 +31,7 @@ pub(super) enum Routes<'a> {
     /// Outbound, for clients that speak to an HTTP proxy.
     Proxy(&'a Name),
     /// Inbound, by a route configuration that is part of the listener.
-    Inbound(RouteConfiguration),
+    Inbound(Box<RouteConfiguration>),
 }
 
 /// Routes requests by `routes`.
@@ -74,7 +74,7 @@ pub(super) fn connection_manager(
                 uri: true,
                 ..Default::default()
             });
-            manager.route_specifier = Some(RouteSpecifier::RouteConfig(route));
+            manager.route_specifier = Some(RouteSpecifier::RouteConfig(*route));
         }
     }
     Filter {

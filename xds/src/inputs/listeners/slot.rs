@@ -195,11 +195,12 @@ pub(super) fn is_open(mesh: &Mesh, projection: &ForListeners, slot: Slot, port: 
 
 fn is_bindable(mesh: &Mesh, projection: &ForListeners, port: u16) -> bool {
     let defaults = &mesh.config().default_config;
-    let taken = [defaults.proxy_admin_port, defaults.status_port].contains(&port)
+    let is_taken = [defaults.proxy_admin_port, defaults.status_port].contains(&port)
         || RESERVED.contains(&port)
         || RESERVED_LOOPBACK.contains(&port)
         || super::http_proxy_port(mesh, projection) == Some(port);
-    !taken && !(projection.unprivileged && port < 1024)
+    let is_privileged = projection.unprivileged && port < 1024;
+    !(is_taken || is_privileged)
 }
 
 fn endpoint_ips(mesh: &Mesh, service: &Service) -> BTreeSet<IpAddr> {

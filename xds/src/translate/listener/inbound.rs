@@ -79,7 +79,7 @@ fn of_port(one: &InboundChain, log: Option<&AccessLog>, notes: &mut Notes) -> Ve
         let routes = route::inbound(&one.cluster, virtual_host, &operation, notes);
         connection_manager(
             format!("inbound_{name}"),
-            Routes::Inbound(routes),
+            Routes::Inbound(Box::new(routes)),
             log,
             notes,
         )
@@ -111,7 +111,7 @@ fn catch_all(log: Option<&AccessLog>, notes: &mut Notes) -> Vec<FilterChain> {
     let routes = route::inbound(&cluster, inbound_any(), ":*", notes);
     let http = connection_manager(
         names::INBOUND_PASSTHROUGH.into(),
-        Routes::Inbound(routes),
+        Routes::Inbound(Box::new(routes)),
         log,
         notes,
     );
