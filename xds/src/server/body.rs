@@ -275,6 +275,7 @@ impl Ads {
             if fresh {
                 client.published = Some(Arc::clone(&snapshot));
                 client.tally.published(&snapshot);
+                self.live.given(&snapshot);
             }
             let mut stream = self.live.protocol.lock();
             if fresh {
