@@ -129,6 +129,8 @@ impl Tx {
 
     /// States that an object of `set` is there and cannot be read. Its last good version stays. Without `key` it is not
     /// known which object it is; then everything of the set that this transaction does not name stays.
+    ///
+    /// Problems that are all warnings reject nothing: they are noted with the version that this transaction brings.
     pub fn reject(&mut self, set: &SetId, key: Option<ObjectKey>, at: Origin, why: Vec<Problem>) {
         self.transaction
             .ops

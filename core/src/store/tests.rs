@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Change, Changes, RegistryView, Settings, Store, StoreHandle};
 use crate::mesh::{MeshConfig, Touched};
-use crate::registry::{Need, Object, RegistryId, SetId, Updates};
+use crate::registry::{Need, Object, Problem, RegistryId, SetId, Updates};
 use build::{endpoints, key, origin, part, service, service_entry};
 
 /// A running store.
@@ -322,4 +322,38 @@ async fn a_set_that_fails_outlives_a_run_that_cannot_replace_it() {
 
     replace(&updates, "one", vec![service("one")]).await;
     assert_eq!(failing(running.view("a").await), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn warnings_of_an_adapter_reject_nothing() {
+    let running = start();
+    let updates = running.registry("a");
+    let set = SetId::new("all");
+    let web = service("web");
+    let source = crate::mesh::Source {
+        registry: updates.id().clone(),
+        object: web.meta.key.clone(),
+    };
+    let warning = Problem::warning("spec", "odd");
+    let mut tx = updates.begin();
+    tx.replace(set.clone(), vec![web.clone()]);
+    tx.reject(
+        &set,
+        Some(web.meta.key.clone()),
+        origin("here"),
+        vec![warning.clone()],
+    );
+    tx.commit().await.unwrap();
+    running.view("a").await;
+    let status = running.handle.status().get();
+    let said = status.object(&source).expect("a warning");
+    assert_eq!(
+        (said.rejected.len(), &said.warnings),
+        (0, &[warning].into())
+    );
+    assert!(running.handle.mesh().service(&key("web")).is_some());
+
+    replace(&updates, "all", vec![web]).await;
+    running.view("a").await;
+    assert!(running.handle.status().get().object(&source).is_none());
 }

@@ -260,7 +260,7 @@ impl Shard {
 /// What is kept beside the objects of a set.
 impl Shard {
     /// Notes that a transaction has spoken of a set, and what it could not read there.
-    pub(super) fn touch_set(&mut self, id: &SetId, staged: Staged, now: Instant) {
+    pub(super) fn touch_set(&mut self, id: &SetId, mut staged: Staged, now: Instant) {
         let run = self.run;
         let set = self.sets.entry(id.clone()).or_default();
         set.committed = Some(now);
@@ -288,7 +288,9 @@ impl Shard {
                     set.twice.insert(key.clone());
                     again.insert(key.clone(), (good.object.origin.clone(), origin));
                 }
-                warnings.push((key, good.warnings));
+                let noted = staged.noted.remove(&key).unwrap_or_default();
+                let all: BTreeSet<_> = good.warnings.into_iter().chain(noted).collect();
+                warnings.push((key, all));
             }
         }
         for key in &said {
@@ -296,8 +298,7 @@ impl Shard {
         }
         for (key, warnings) in warnings {
             if self.winner(&key).is_some_and(|(set, _)| set == id) {
-                self.status
-                    .warnings(&self.source(&key), warnings.into_iter().collect());
+                self.status.warnings(&self.source(&key), warnings);
             }
         }
         self.report_set(id);

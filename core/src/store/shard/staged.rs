@@ -18,6 +18,8 @@ pub(super) struct Staged {
     pub(super) entries: BTreeMap<ObjectKey, Entry>,
     /// What stands where not even a name can be read.
     pub(super) unreadable: Vec<Rejection>,
+    /// What the adapter has to say about versions that are good.
+    pub(super) noted: BTreeMap<ObjectKey, Vec<Problem>>,
 }
 
 /// What a transaction says about one object.
@@ -64,6 +66,10 @@ pub(super) fn stage(transaction: Transaction) -> BTreeMap<SetId, Staged> {
                 };
                 sets.entry(set).or_default().entries.insert(key, entry);
             }
+            Op::Reject(set, Some(key), _, problems) if only_warns(&problems) => {
+                let staged = sets.entry(set).or_default();
+                staged.noted.entry(key).or_default().extend(problems);
+            }
             Op::Reject(set, Some(key), at, problems) => {
                 let entry = sets.entry(set).or_default().entries.entry(key).or_default();
                 entry.rejected = Some(Rejection { at, problems });
@@ -78,6 +84,14 @@ pub(super) fn stage(transaction: Transaction) -> BTreeMap<SetId, Staged> {
         }
     }
     sets
+}
+
+/// Whether an object can be used in spite of these.
+fn only_warns(problems: &[Problem]) -> bool {
+    !problems.is_empty()
+        && problems
+            .iter()
+            .all(|problem| problem.severity == Severity::Warning)
 }
 
 impl Staged {
