@@ -1,6 +1,7 @@
 //! Inputs of outbound listeners: one for each address and port that any service claims, the one that captured connections
 //! reach first, and that of the HTTP proxy.
 
+mod chains;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -11,14 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilothouse_core::mesh::{AccessLog, Mesh, OutboundPolicy};
-use pilothouse_core::model::{Cidr, Host, Interception, Protocol, Service, ServiceKey};
+use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 
 pub use super::own::{InboundChain, VirtualInbound};
 use super::{Generator, Input};
-use crate::names::{self, RouteName};
+use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForListeners};
-use crate::view::{Class, View, proxied_ports};
+use crate::view::{View, proxied_ports};
+pub use chains::Lost;
 use slot::Slot;
 
 /// What a listener is made from.
@@ -178,7 +180,7 @@ impl Generator for Listeners {
             })));
         }
         let (slot, port) = Slot::parse(name, projection)?;
-        let chains = chains(mesh, view, projection, slot, port)?;
+        let chains = chains::divide(mesh, view, projection, slot, port)?;
         Some(Input::Listener(ListenerInput::Outbound(OutboundListener {
             name: name.clone(),
             addresses: slot.addresses(family),
@@ -191,6 +193,23 @@ impl Generator for Listeners {
             access_log,
         })))
     }
+}
+
+/// The services that do not get what they claim, because an older one has it.
+pub fn lost(mesh: &Mesh, view: &View, projection: &ForListeners) -> BTreeSet<Lost> {
+    let names = Listeners::names(mesh, view, projection).into_iter();
+    let of = |name: Name| {
+        let (slot, port) = Slot::parse(&name, projection)?;
+        let pairs = chains::divide(mesh, view, projection, slot, port)?
+            .lost
+            .into_iter();
+        Some(pairs.map(move |(service, to)| Lost {
+            listener: name.clone(),
+            service,
+            to,
+        }))
+    };
+    names.filter_map(of).flatten().collect()
 }
 
 fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeSet<Name> {
@@ -213,96 +232,6 @@ pub(super) fn wildcards(family: Family) -> Vec<IpAddr> {
 
 fn http_proxy_port(mesh: &Mesh, projection: &ForListeners) -> Option<u16> {
     projection.http_proxy.or(mesh.config().proxy_http_port)
-}
-
-#[derive(Default)]
-struct Chains {
-    http: Option<HttpChain>,
-    tcp: Vec<TcpChain>,
-    rest: Option<Rest>,
-}
-
-/// Divides a slot among the services that claim it: requests by route, connections by address and server name; where two
-/// services claim the same connections, the older one has them. `None` where nobody claims the slot.
-fn chains(
-    mesh: &Mesh,
-    view: &View,
-    projection: &ForListeners,
-    slot: Slot,
-    port: u16,
-) -> Option<Chains> {
-    if !slot::is_open(mesh, projection, slot, port) {
-        return None;
-    }
-    let claims = slot::claims_of(mesh, view, projection, slot, port);
-    let requests = slot.shares_requests() && view.on_port(port, Class::Http).next().is_some();
-    let mut chains = Chains::default();
-    let mut taken: BTreeSet<(Option<Cidr>, Option<Host>)> = BTreeSet::new();
-    for (service, protocol, claim) in &claims {
-        let server_name = if slot.shares_requests() {
-            server_name(service, *protocol)
-        } else {
-            None
-        };
-        let cluster = names::outbound_cluster(port, "", &service.key.host);
-        let cidrs: Vec<Cidr> = claim
-            .cidrs
-            .iter()
-            .filter(|cidr| taken.insert((Some(**cidr), server_name.clone())))
-            .copied()
-            .collect();
-        let chain = TcpChain {
-            service: service.key.clone(),
-            cluster: cluster.clone(),
-            cidrs,
-            server_name: server_name.clone(),
-        };
-        if !chain.cidrs.is_empty() {
-            chains.tcp.push(chain.clone());
-        }
-        let takes_names =
-            claim.everywhere && server_name.is_some() && taken.insert((None, server_name));
-        if takes_names {
-            chains.tcp.push(TcpChain {
-                cidrs: Vec::new(),
-                ..chain.clone()
-            });
-        }
-        let takes_rest =
-            claim.everywhere && (chain.server_name.is_none() || slot == Slot::Loopback);
-        if takes_rest && chains.rest.is_none() {
-            chains.rest = Some(Rest::Service {
-                service: service.key.clone(),
-                cluster,
-            });
-            if !slot.shares_requests() && protocol.is_auto() {
-                let route = RouteName::Sniffed(service.key.host.clone(), port).name();
-                chains.http = Some(HttpChain {
-                    route,
-                    sniffed: true,
-                });
-            }
-        }
-    }
-    let sniffs = slot.shares_requests() && claims.iter().any(|(_, protocol, _)| protocol.is_auto());
-    if requests || sniffs {
-        chains.http = Some(HttpChain {
-            route: RouteName::Port(port).name(),
-            sniffed: slot == Slot::Wildcard || chains.rest.is_some(),
-        });
-    }
-    if chains.http.is_none() && chains.tcp.is_empty() && chains.rest.is_none() {
-        return None;
-    }
-    if slot == Slot::Wildcard && chains.rest.is_none() {
-        chains.rest = Some(Rest::Policy(mesh.config().outbound));
-    }
-    Some(chains)
-}
-
-/// The name by which TLS connections to a service are told from others at a shared address.
-fn server_name(service: &Service, protocol: Protocol) -> Option<Host> {
-    (protocol.is_tls() && service.key.host.as_str() != "*").then(|| service.key.host.clone())
 }
 
 /// Services in the order in which they get what several claim.

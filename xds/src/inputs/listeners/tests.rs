@@ -5,6 +5,8 @@ use crate::resource::ResourceType;
 use crate::sample::{
     With, all, auto, bound, endpoint, http, mesh, mesh_with, outline, port, service, sidecar, tcp,
 };
+use crate::selection::Selection;
+use crate::view::View;
 
 const EVERYTHING: [&str; 2] = ["virtualOutbound", "virtualInbound"];
 
@@ -260,4 +262,34 @@ fn wildcards_follow_the_versions_of_ip() {
         "::"
     );
     assert_eq!(json["bind_to_port"], false);
+}
+
+#[test]
+fn who_loses_is_told() {
+    let at = |host, second, p, addresses: &[&str]| {
+        (service(host, [p]).created(second).at(addresses), vec![])
+    };
+    let mesh = mesh([
+        at("old.com", 1, tcp(80), &["10.1.0.1", "10.0.0.0/8"]),
+        at("young.com", 2, auto(80), &["10.1.0.1", "10.0.0.0/8"]),
+        at("a.com", 1, port(443, Protocol::Tls), &[]),
+        at("b.com", 2, port(443, Protocol::Tls), &[]),
+    ]);
+    let lost = |proxy: &Proxy| -> Vec<String> {
+        let selection = Selection::of(&mesh, proxy);
+        let view = View::build(&mesh, Some(&selection.namespace));
+        let lost = super::lost(&mesh, &view, &selection.listeners);
+        lost.iter()
+            .map(|lost| format!("{}: {} to {}", lost.listener, lost.service, lost.to))
+            .collect()
+    };
+    let expected = [
+        "0.0.0.0_80: shop/young.com to shop/old.com",
+        "10.1.0.1_80: shop/young.com to shop/old.com",
+    ];
+    assert_eq!(lost(&sidecar()), expected);
+    assert_eq!(
+        lost(&bound()),
+        ["127.0.0.1_80: shop/young.com to shop/old.com"]
+    );
 }

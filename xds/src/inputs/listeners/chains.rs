@@ -1,0 +1,148 @@
+//! How an address and port are divided among the services that claim them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use pilothouse_core::mesh::Mesh;
+use pilothouse_core::model::{Cidr, Host, Protocol, Service, ServiceKey};
+
+use super::slot::{self, Claim, Slot};
+use super::{HttpChain, Rest, TcpChain};
+use crate::names::{self, RouteName};
+use crate::resource::Name;
+use crate::selection::ForListeners;
+use crate::view::{Class, View};
+
+/// The connections that a service has of a slot: to a block of addresses or to any, with a server name or with any.
+type Share = (Option<Cidr>, Option<Host>);
+
+/// A service that does not get what it claims.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lost {
+    /// The listener.
+    pub listener: Name,
+    /// The service.
+    pub service: ServiceKey,
+    /// The service that was there first.
+    pub to: ServiceKey,
+}
+
+/// Who gets what of a slot.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    pub(super) http: Option<HttpChain>,
+    pub(super) tcp: Vec<TcpChain>,
+    pub(super) rest: Option<Rest>,
+    /// Services, and who has what they claim.
+    pub(super) lost: Vec<(ServiceKey, ServiceKey)>,
+}
+
+/// Divides a slot: requests by route, connections by address and server name; where two services claim the same connections,
+/// the older one has them. `None` where nobody claims the slot.
+pub(super) fn divide(
+    mesh: &Mesh,
+    view: &View,
+    projection: &ForListeners,
+    slot: Slot,
+    port: u16,
+) -> Option<Chains> {
+    if !slot::is_open(mesh, projection, slot, port) {
+        return None;
+    }
+    let claims = slot::claims_of(mesh, view, projection, slot, port);
+    let mut chains = Chains::default();
+    let mut taken: BTreeMap<Share, ServiceKey> = BTreeMap::new();
+    let mut first = None;
+    for (service, protocol, claim) in &claims {
+        let server_name = if slot.shares_requests() {
+            server_name(service, *protocol)
+        } else {
+            None
+        };
+        let mut won = Vec::new();
+        for share in shares(claim, server_name.as_ref()) {
+            match taken.entry(share) {
+                Entry::Vacant(free) => {
+                    won.push(free.key().clone());
+                    free.insert(service.key.clone());
+                }
+                Entry::Occupied(by) => chains.lost.push((service.key.clone(), by.get().clone())),
+            }
+        }
+        // Whoever binds an address has nobody to pass on to: the first one has what nobody names.
+        let everything: Share = (None, None);
+        if slot == Slot::Loopback && !taken.contains_key(&everything) {
+            taken.insert(everything.clone(), service.key.clone());
+            won.push(everything);
+        }
+        if won.iter().any(|share| *share == (None, None)) {
+            first = Some((service, *protocol));
+        }
+        chains.tcp.extend(tcp_chains(service, port, won));
+    }
+    chains.rest = first.map(|(service, _)| Rest::Service {
+        service: service.key.clone(),
+        cluster: names::outbound_cluster(port, "", &service.key.host),
+    });
+    let is_auto = claims.iter().any(|(_, protocol, _)| protocol.is_auto());
+    let is_shared =
+        slot.shares_requests() && (is_auto || view.on_port(port, Class::Http).next().is_some());
+    let alone = first.filter(|(_, protocol)| !slot.shares_requests() && protocol.is_auto());
+    if is_shared {
+        let sniffed = slot == Slot::Wildcard || chains.rest.is_some();
+        chains.http = Some(HttpChain {
+            route: RouteName::Port(port).name(),
+            sniffed,
+        });
+    } else if let Some((service, _)) = alone {
+        let route = RouteName::Sniffed(service.key.host.clone(), port).name();
+        chains.http = Some(HttpChain {
+            route,
+            sniffed: true,
+        });
+    }
+    if chains.http.is_none() && chains.tcp.is_empty() && chains.rest.is_none() {
+        return None;
+    }
+    if slot == Slot::Wildcard && chains.rest.is_none() {
+        chains.rest = Some(Rest::Policy(mesh.config().outbound));
+    }
+    Some(chains)
+}
+
+fn shares(claim: &Claim, server_name: Option<&Host>) -> Vec<Share> {
+    let cidrs = claim
+        .cidrs
+        .iter()
+        .map(|cidr| (Some(*cidr), server_name.cloned()));
+    cidrs
+        .chain(claim.everywhere.then(|| (None, server_name.cloned())))
+        .collect()
+}
+
+/// The chains of what a service has, apart from the rest: one for all blocks of addresses, and one for its name anywhere.
+fn tcp_chains(service: &Arc<Service>, port: u16, won: Vec<Share>) -> Vec<TcpChain> {
+    let cluster = names::outbound_cluster(port, "", &service.key.host);
+    let chain = |cidrs, server_name| TcpChain {
+        service: service.key.clone(),
+        cluster: cluster.clone(),
+        cidrs,
+        server_name,
+    };
+    let (blocks, anywhere): (Vec<Share>, Vec<Share>) =
+        won.into_iter().partition(|(cidr, _)| cidr.is_some());
+    let name = blocks.first().and_then(|(_, name)| name.clone());
+    let cidrs: Vec<Cidr> = blocks.into_iter().filter_map(|(cidr, _)| cidr).collect();
+    let by_address = (!cidrs.is_empty()).then(|| chain(cidrs, name));
+    let by_name = anywhere
+        .into_iter()
+        .filter_map(|(_, name)| name)
+        .map(|name| chain(Vec::new(), Some(name)));
+    by_address.into_iter().chain(by_name).collect()
+}
+
+/// The name by which TLS connections to a service are told from others at a shared address.
+fn server_name(service: &Service, protocol: Protocol) -> Option<Host> {
+    (protocol.is_tls() && service.key.host.as_str() != "*").then(|| service.key.host.clone())
+}
