@@ -23,7 +23,7 @@ use crate::server::{Attachment, NotReady, Source};
 use crate::snapshot::Snapshot;
 use groups::Groups;
 
-pub use groups::MemberId;
+pub(crate) use groups::MemberId;
 
 /// The streams' side of the publisher. Clones are the same hub.
 #[derive(Debug, Clone)]
@@ -52,8 +52,18 @@ impl Hub {
     /// A hub, and what its publisher reads.
     pub(crate) fn new(readiness: Readiness) -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (publisher, events) = mpsc::unbounded_channel();
-        let shared = Shared { readiness, ready: AtomicBool::new(false), next: AtomicU64::new(1), publisher };
-        (Self { shared: Arc::new(shared) }, events)
+        let shared = Shared {
+            readiness,
+            ready: AtomicBool::new(false),
+            next: AtomicU64::new(1),
+            publisher,
+        };
+        (
+            Self {
+                shared: Arc::new(shared),
+            },
+            events,
+        )
     }
 
     /// Whether streams are taken.
@@ -67,8 +77,18 @@ impl Hub {
     }
 
     fn waiting_for(&self) -> String {
-        let pending: Vec<_> = self.shared.readiness.pending().iter().map(|step| step.name.to_string()).collect();
-        if pending.is_empty() { "the first configuration".to_owned() } else { pending.join(", ") }
+        let pending: Vec<_> = self
+            .shared
+            .readiness
+            .pending()
+            .iter()
+            .map(|step| step.name.to_string())
+            .collect();
+        if pending.is_empty() {
+            "the first configuration".to_owned()
+        } else {
+            pending.join(", ")
+        }
     }
 }
 
@@ -76,7 +96,9 @@ impl Source for Hub {
     /// Takes a seat. Its first snapshot follows within moments, and wakes it.
     fn connect(&self, proxy: Arc<Proxy>) -> Result<Box<dyn Attachment>, NotReady> {
         if !self.is_ready() {
-            return Err(NotReady { waiting_for: self.waiting_for() });
+            return Err(NotReady {
+                waiting_for: self.waiting_for(),
+            });
         }
         let seat = Arc::new(Seat {
             id: self.shared.next.fetch_add(1, Ordering::Relaxed),
@@ -86,7 +108,10 @@ impl Source for Hub {
         });
         // The publisher ends only with the process; then the stream is ended by its server.
         let _ = self.shared.publisher.send(Event::Connected(seat.clone()));
-        Ok(Box::new(Attached { seat, publisher: self.shared.publisher.clone() }))
+        Ok(Box::new(Attached {
+            seat,
+            publisher: self.shared.publisher.clone(),
+        }))
     }
 }
 
@@ -99,7 +124,12 @@ struct Attached {
 
 impl Attachment for Attached {
     fn current(&self) -> Option<Arc<Snapshot>> {
-        self.seat.place.lock().class.as_ref().and_then(|class| class.current.load_full())
+        self.seat
+            .place
+            .lock()
+            .class
+            .as_ref()
+            .and_then(|class| class.current.load_full())
     }
 
     fn register(&self, waker: &Waker) {
@@ -138,15 +168,25 @@ impl Seat {
     /// Moves the stream to a class, and wakes it.
     pub(crate) fn place(self: &Arc<Self>, class: &Arc<Class>) {
         let mut place = self.place.lock();
-        if place.left || place.class.as_ref().is_some_and(|old| Arc::ptr_eq(old, class)) {
+        if place.left
+            || place
+                .class
+                .as_ref()
+                .is_some_and(|old| Arc::ptr_eq(old, class))
+        {
             return;
         }
         for resource_type in ResourceType::ALL {
             let interest = &place.interests[resource_type.index()];
             if let Some(old) = &place.class {
-                old.groups.lock().regroup(self.id, self, resource_type, interest, &Interest::None);
+                old.groups
+                    .lock()
+                    .regroup(self.id, self, resource_type, interest, &Interest::None);
             }
-            class.groups.lock().regroup(self.id, self, resource_type, &Interest::None, interest);
+            class
+                .groups
+                .lock()
+                .regroup(self.id, self, resource_type, &Interest::None, interest);
         }
         place.class = Some(class.clone());
         drop(place);
@@ -155,19 +195,30 @@ impl Seat {
 
     fn regroup(self: &Arc<Self>, resource_type: ResourceType, interest: Interest) {
         let mut place = self.place.lock();
-        let before = std::mem::replace(&mut place.interests[resource_type.index()], interest.clone());
+        let before = std::mem::replace(
+            &mut place.interests[resource_type.index()],
+            interest.clone(),
+        );
         if let Some(class) = &place.class {
-            class.groups.lock().regroup(self.id, self, resource_type, &before, &interest);
+            class
+                .groups
+                .lock()
+                .regroup(self.id, self, resource_type, &before, &interest);
         }
     }
 
     fn leave(self: &Arc<Self>) {
         let mut place = self.place.lock();
         place.left = true;
-        let Some(class) = place.class.take() else { return };
+        let Some(class) = place.class.take() else {
+            return;
+        };
         for resource_type in ResourceType::ALL {
             let before = &place.interests[resource_type.index()];
-            class.groups.lock().regroup(self.id, self, resource_type, before, &Interest::None);
+            class
+                .groups
+                .lock()
+                .regroup(self.id, self, resource_type, before, &Interest::None);
         }
     }
 }

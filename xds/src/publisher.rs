@@ -23,12 +23,12 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use pilothouse_core::debounce::{self, Debounce};
 use pilothouse_core::mesh::{Mesh, Touched};
 use pilothouse_core::model::{Host, ServiceKey};
 use pilothouse_core::readiness::Readiness;
 use pilothouse_core::store::{Change, Changes};
-use futures::FutureExt;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -96,7 +96,12 @@ impl Publisher {
     /// A publisher that serves what `changes` tells, and the hub through which streams get it.
     ///
     /// Streams are taken as soon as `readiness` says that the mesh is complete.
-    pub fn new(changes: Changes, readiness: Readiness, debounce: debounce::Settings, metrics: Metrics) -> (Self, Hub) {
+    pub fn new(
+        changes: Changes,
+        readiness: Readiness,
+        debounce: debounce::Settings,
+        metrics: Metrics,
+    ) -> (Self, Hub) {
         let (hub, events) = Hub::new(readiness.clone());
         let newest = changes.mesh().clone();
         let publisher = Self {
@@ -152,14 +157,22 @@ impl Publisher {
             return;
         }
         if !change.touched.endpoints.is_empty() {
-            self.pending.endpoints.extend(change.touched.endpoints.iter().cloned());
+            self.pending
+                .endpoints
+                .extend(change.touched.endpoints.iter().cloned());
             self.pending.endpoints_since.get_or_insert(change.since);
             self.endpoint_debounce.changed(now);
         }
-        let touched = relevance::for_configuration(&before, after, &change.touched, |ip| self.seats.at(ip));
+        let touched =
+            relevance::for_configuration(&before, after, &change.touched, |ip| self.seats.at(ip));
         if !touched.is_empty() {
             let ips = relevance::addresses(&before, after, &touched);
-            self.pending.seats.extend(self.seats.standing_at(&ips).into_iter().map(|seat| (seat.id, seat)));
+            self.pending.seats.extend(
+                self.seats
+                    .standing_at(&ips)
+                    .into_iter()
+                    .map(|seat| (seat.id, seat)),
+            );
             self.pending.touched.merge(touched);
             self.pending.since.get_or_insert(change.since);
             self.config_debounce.changed(now);
@@ -173,7 +186,11 @@ impl Publisher {
             self.changed(change);
         }
         let config = Config::new(self.newest.clone(), self.metrics.clone());
-        self.lane = Some(Lane::new(self.newest.clone(), config.views.clone(), self.metrics.clone()));
+        self.lane = Some(Lane::new(
+            self.newest.clone(),
+            config.views.clone(),
+            self.metrics.clone(),
+        ));
         self.config = Some(Box::new(config));
         self.hub.set_ready();
     }
@@ -182,7 +199,10 @@ impl Publisher {
         match event {
             Event::Connected(seat) => {
                 self.seats.take(seat.clone());
-                if !self.seats.select(seat.id, Selection::of(&self.newest, &seat.proxy)) {
+                if !self
+                    .seats
+                    .select(seat.id, Selection::of(&self.newest, &seat.proxy))
+                {
                     self.pending.seats.insert(seat.id, seat);
                     self.config_debounce.changed(Instant::now());
                 }
@@ -196,7 +216,9 @@ impl Publisher {
 
     /// Hands the configuration to a blocking thread to be brought up to date.
     fn begin(&mut self) {
-        let Some(mut config) = self.config.take() else { return };
+        let Some(mut config) = self.config.take() else {
+            return;
+        };
         self.config_debounce.begins();
         let touched = std::mem::take(&mut self.pending.touched);
         let mesh = self.newest.clone();
@@ -207,10 +229,18 @@ impl Publisher {
         let selections = self.seats.selections().cloned().collect();
         self.count_triggers(&touched, !seats.is_empty());
         let handle = tokio::task::spawn_blocking(move || {
-            let hosts = config.apply(Work { mesh, touched, selections });
+            let hosts = config.apply(Work {
+                mesh,
+                touched,
+                selections,
+            });
             (config, hosts)
         });
-        self.job = Some(Job { handle, since: self.pending.since.take(), seats: seats.into_keys().collect() });
+        self.job = Some(Job {
+            handle,
+            since: self.pending.since.take(),
+            seats: seats.into_keys().collect(),
+        });
     }
 
     fn computed(&mut self, (job, config, hosts): (Job, Box<Config>, BTreeSet<Host>)) {
@@ -226,7 +256,10 @@ impl Publisher {
     fn push_endpoints(&mut self) {
         let Some(lane) = &mut self.lane else { return };
         self.endpoint_debounce.begins();
-        lane.follow(self.newest.clone(), &std::mem::take(&mut self.pending.endpoints));
+        lane.follow(
+            self.newest.clone(),
+            &std::mem::take(&mut self.pending.endpoints),
+        );
         if let Some(counter) = self.metrics.triggers.get("endpoint") {
             counter.inc();
         }
@@ -254,11 +287,17 @@ impl Publisher {
         let Some(lane) = &mut self.lane else { return };
         let begun = Instant::now();
         let since = since.unwrap_or(begun);
-        self.metrics.debounce_time.observe((begun - since).as_secs_f64());
+        self.metrics
+            .debounce_time
+            .observe((begun - since).as_secs_f64());
         let config = self.config.as_deref().filter(|_| configured);
         let published = self.seats.publish(config, lane, since);
-        self.metrics.services.set(self.newest.service_count().try_into().unwrap_or(i64::MAX));
-        self.metrics.publish_time.observe(begun.elapsed().as_secs_f64());
+        self.metrics
+            .services
+            .set(self.newest.service_count().try_into().unwrap_or(i64::MAX));
+        self.metrics
+            .publish_time
+            .observe(begun.elapsed().as_secs_f64());
         tracing::debug!(target: "ads", classes = published.classes, woken = published.woken, configured, "published");
     }
 }
@@ -273,9 +312,15 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-async fn finished(job: &mut Option<Job>) -> Result<(Job, Box<Config>, BTreeSet<Host>), PublisherError> {
-    let Some(running) = job else { return std::future::pending().await };
-    let (config, hosts) = (&mut running.handle).await.map_err(PublisherError::Compute)?;
+async fn finished(
+    job: &mut Option<Job>,
+) -> Result<(Job, Box<Config>, BTreeSet<Host>), PublisherError> {
+    let Some(running) = job else {
+        return std::future::pending().await;
+    };
+    let (config, hosts) = (&mut running.handle)
+        .await
+        .map_err(PublisherError::Compute)?;
     match job.take() {
         Some(job) => Ok((job, config, hosts)),
         None => std::future::pending().await,

@@ -9,11 +9,11 @@ use crate::protocol::Interest;
 use crate::resource::{Name, ResourceType};
 
 /// A member's number, unique within the process.
-pub type MemberId = u64;
+pub(crate) type MemberId = u64;
 
 /// The members of one class of proxies, grouped by what they ask for.
 #[derive(Debug)]
-pub struct Groups<M> {
+pub(super) struct Groups<M> {
     by_type: [OfType<M>; ResourceType::ALL.len()],
 }
 
@@ -32,13 +32,25 @@ struct Named<M> {
 
 impl<M> Default for Groups<M> {
     fn default() -> Self {
-        Self { by_type: std::array::from_fn(|_| OfType { all: BTreeMap::new(), named: BTreeMap::new() }) }
+        Self {
+            by_type: std::array::from_fn(|_| OfType {
+                all: BTreeMap::new(),
+                named: BTreeMap::new(),
+            }),
+        }
     }
 }
 
 impl<M: Clone> Groups<M> {
     /// Moves a member from the group of `before` to that of `after`.
-    pub fn regroup(&mut self, id: MemberId, member: &M, resource_type: ResourceType, before: &Interest, after: &Interest) {
+    pub(super) fn regroup(
+        &mut self,
+        id: MemberId,
+        member: &M,
+        resource_type: ResourceType,
+        before: &Interest,
+        after: &Interest,
+    ) {
         let groups = &mut self.by_type[resource_type.index()];
         match before {
             Interest::None => {}
@@ -64,14 +76,22 @@ impl<M: Clone> Groups<M> {
                 let group = groups
                     .named
                     .entry(Arc::as_ptr(names).addr())
-                    .or_insert_with(|| Named { names: names.clone(), members: BTreeMap::new() });
+                    .or_insert_with(|| Named {
+                        names: names.clone(),
+                        members: BTreeMap::new(),
+                    });
                 group.members.insert(id, member.clone());
             }
         }
     }
 
     /// Calls `wake` for every member that asks for any of these names.
-    pub fn concerned(&self, resource_type: ResourceType, names: &[&Name], mut wake: impl FnMut(MemberId, &M)) {
+    pub(super) fn concerned(
+        &self,
+        resource_type: ResourceType,
+        names: &[&Name],
+        mut wake: impl FnMut(MemberId, &M),
+    ) {
         if names.is_empty() {
             return;
         }
@@ -100,21 +120,53 @@ mod tests {
         let names = |names: &[&str]| Interest::Names(fanout.names(names.to_vec()));
         let mut groups = Groups::default();
         let endpoint = ResourceType::Endpoint;
-        groups.regroup(1, &"wildcard", endpoint, &Interest::None, &Interest::Wildcard);
-        groups.regroup(2, &"a and b", endpoint, &Interest::None, &names(&["a", "b"]));
+        groups.regroup(
+            1,
+            &"wildcard",
+            endpoint,
+            &Interest::None,
+            &Interest::Wildcard,
+        );
+        groups.regroup(
+            2,
+            &"a and b",
+            endpoint,
+            &Interest::None,
+            &names(&["a", "b"]),
+        );
         groups.regroup(3, &"b", endpoint, &Interest::None, &names(&["b"]));
-        groups.regroup(4, &"a, of clusters", ResourceType::Cluster, &Interest::None, &names(&["a"]));
+        groups.regroup(
+            4,
+            &"a, of clusters",
+            ResourceType::Cluster,
+            &Interest::None,
+            &names(&["a"]),
+        );
         let woken = |groups: &Groups<&'static str>, name: &str| {
             let mut woken = Vec::new();
-            groups.concerned(endpoint, &[&Name::from(name)], |_, member| woken.push(*member));
+            groups.concerned(endpoint, &[&Name::from(name)], |_, member| {
+                woken.push(*member)
+            });
             woken.sort_unstable();
             woken
         };
         assert_eq!(woken(&groups, "a"), ["a and b", "wildcard"]);
         assert_eq!(woken(&groups, "b"), ["a and b", "b", "wildcard"]);
         assert_eq!(woken(&groups, "c"), ["wildcard"]);
-        groups.regroup(2, &"a and b", endpoint, &names(&["a", "b"]), &Interest::None);
-        groups.regroup(1, &"wildcard", endpoint, &Interest::Wildcard, &names(&["c"]));
+        groups.regroup(
+            2,
+            &"a and b",
+            endpoint,
+            &names(&["a", "b"]),
+            &Interest::None,
+        );
+        groups.regroup(
+            1,
+            &"wildcard",
+            endpoint,
+            &Interest::Wildcard,
+            &names(&["c"]),
+        );
         assert_eq!(woken(&groups, "a"), [""; 0]);
         assert_eq!(woken(&groups, "c"), ["wildcard"]);
     }

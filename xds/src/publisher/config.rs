@@ -64,7 +64,11 @@ impl Config {
 
     /// Brings everything up to date. Returns the hosts in which the views may differ from before.
     pub(super) fn apply(&mut self, work: Work) -> BTreeSet<Host> {
-        let Work { mesh, touched, selections } = work;
+        let Work {
+            mesh,
+            touched,
+            selections,
+        } = work;
         let before = (std::mem::replace(&mut self.mesh, mesh), self.views.clone());
         let hosts = if touched.config {
             // Any input may read mesh config: everything is looked at again, and what is equal stays the same.
@@ -74,22 +78,46 @@ impl Config {
         } else {
             relevance::hosts(&touched)
         };
-        let wanted: BTreeSet<_> = selections.iter().map(|selection| selection.namespace.clone()).collect();
+        let wanted: BTreeSet<_> = selections
+            .iter()
+            .map(|selection| selection.namespace.clone())
+            .collect();
         self.views.retain(&wanted);
         self.views.update(&self.mesh, &hosts);
         for namespace in &wanted {
             self.views.watch(&self.mesh, namespace);
         }
         let change = Change {
-            before: Seen { mesh: &before.0, views: &before.1 },
-            after: Seen { mesh: &self.mesh, views: &self.views },
+            before: Seen {
+                mesh: &before.0,
+                views: &before.1,
+            },
+            after: Seen {
+                mesh: &self.mesh,
+                views: &self.views,
+            },
             hosts: &hosts,
             all: touched.config,
         };
         let memo = &mut self.memo;
-        follow(&mut self.clusters, &change, selections.iter().map(|s| s.clusters.clone()), memo);
-        follow(&mut self.listeners, &change, selections.iter().map(|s| s.listeners.clone()), memo);
-        follow(&mut self.routes, &change, selections.iter().map(|s| s.routes.clone()), memo);
+        follow(
+            &mut self.clusters,
+            &change,
+            selections.iter().map(|s| s.clusters.clone()),
+            memo,
+        );
+        follow(
+            &mut self.listeners,
+            &change,
+            selections.iter().map(|s| s.listeners.clone()),
+            memo,
+        );
+        follow(
+            &mut self.routes,
+            &change,
+            selections.iter().map(|s| s.routes.clone()),
+            memo,
+        );
         self.follow_own(touched.config, selections.iter().map(|s| &s.own).collect());
         hosts
     }
@@ -97,8 +125,14 @@ impl Config {
     /// The sets of a selection, which keep their identity as long as they are equal to `sets`.
     pub(super) fn restack(&self, selection: &Arc<Selection>, sets: &mut Sets) {
         let namespace = &selection.namespace;
-        let clusters = self.clusters.get(&selection.clusters).map(|scope| scope.set(namespace));
-        let listeners = self.listeners.get(&selection.listeners).map(|scope| scope.set(namespace));
+        let clusters = self
+            .clusters
+            .get(&selection.clusters)
+            .map(|scope| scope.set(namespace));
+        let listeners = self
+            .listeners
+            .get(&selection.listeners)
+            .map(|scope| scope.set(namespace));
         if let Some(shared) = clusters {
             sets.shared_clusters = shared.clone();
         }
@@ -123,7 +157,10 @@ impl Config {
                 Some(old) if old.changed(&new).is_empty() => old.clone(),
                 _ => Arc::new(new),
             };
-            let next = (keep(known.map(|own| &own.0), clusters), keep(known.map(|own| &own.1), listeners));
+            let next = (
+                keep(known.map(|own| &own.0), clusters),
+                keep(known.map(|own| &own.1), listeners),
+            );
             self.own.insert(projection.clone(), next);
         }
     }
@@ -162,7 +199,11 @@ fn own_layers(mesh: &Mesh, projection: &ForOwn, memo: &mut Memo) -> (Layer, Laye
     for input in inputs::own(mesh, projection) {
         let listener = matches!(input, Input::Listener(_));
         let made = memo.resource(input);
-        if listener { listeners.push(made) } else { clusters.push(made) }
+        if listener {
+            listeners.push(made)
+        } else {
+            clusters.push(made)
+        }
     }
     (Layer::new(clusters), Layer::new(listeners))
 }

@@ -28,7 +28,13 @@ pub(super) struct Lane {
 impl Lane {
     /// Nothing is asked for yet.
     pub(super) fn new(mesh: Arc<Mesh>, views: Views, metrics: Metrics) -> Self {
-        Self { mesh, views, scopes: BTreeMap::new(), leaving: BTreeSet::new(), memo: Memo::new(metrics) }
+        Self {
+            mesh,
+            views,
+            scopes: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            memo: Memo::new(metrics),
+        }
     }
 
     /// Follows a change of these services' endpoints.
@@ -36,9 +42,16 @@ impl Lane {
         let gone = touched.iter().filter(|key| mesh.service(key).is_none());
         self.leaving.extend(gone.map(|key| key.host.clone()));
         self.mesh = mesh;
-        let hosts: BTreeSet<Host> =
-            touched.iter().map(|key| &key.host).filter(|host| !self.leaving.contains(*host)).cloned().collect();
-        let seen = Seen { mesh: &self.mesh, views: &self.views };
+        let hosts: BTreeSet<Host> = touched
+            .iter()
+            .map(|key| &key.host)
+            .filter(|host| !self.leaving.contains(*host))
+            .cloned()
+            .collect();
+        let seen = Seen {
+            mesh: &self.mesh,
+            views: &self.views,
+        };
         for scope in self.scopes.values_mut() {
             scope.update(seen, seen, &hosts, &mut self.memo);
         }
@@ -50,16 +63,38 @@ impl Lane {
         self.mesh = mesh;
         // A host that left the mesh after this configuration was computed leaves with the next.
         let (mesh, views) = (&self.mesh, &self.views);
-        self.leaving.retain(|host| views.services(host).any(|service| mesh.service(&service.key).is_none()));
+        self.leaving.retain(|host| {
+            views
+                .services(host)
+                .any(|service| mesh.service(&service.key).is_none())
+        });
         let hosts = hosts.difference(&self.leaving).cloned().collect();
         for scope in self.scopes.values_mut() {
-            scope.update(Seen { mesh, views: &before }, Seen { mesh, views }, &hosts, &mut self.memo);
+            scope.update(
+                Seen {
+                    mesh,
+                    views: &before,
+                },
+                Seen { mesh, views },
+                &hosts,
+                &mut self.memo,
+            );
         }
     }
 
     /// What proxies of this namespace and projection get.
-    pub(super) fn set(&mut self, namespace: &NamespaceName, projection: &ForAssignments) -> &Arc<Set> {
-        let Self { mesh, views, scopes, memo, .. } = self;
+    pub(super) fn set(
+        &mut self,
+        namespace: &NamespaceName,
+        projection: &ForAssignments,
+    ) -> &Arc<Set> {
+        let Self {
+            mesh,
+            views,
+            scopes,
+            memo,
+            ..
+        } = self;
         scopes
             .entry(projection.clone())
             .or_insert_with(|| Scope::build(Seen { mesh, views }, projection, memo))

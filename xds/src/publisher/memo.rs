@@ -23,7 +23,11 @@ pub(super) struct Memo {
 impl Memo {
     /// Nothing has been made yet.
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { made: HashMap::default(), sweep_at: SMALL, metrics }
+        Self {
+            made: HashMap::default(),
+            sweep_at: SMALL,
+            metrics,
+        }
     }
 
     /// The resource that `input` translates to. Each is serialised here, once.
@@ -32,7 +36,10 @@ impl Memo {
             return resource;
         }
         let output = translate(&input);
-        self.metrics.encoded.of(output.message.resource_type()).inc();
+        self.metrics
+            .encoded
+            .of(output.message.resource_type())
+            .inc();
         let resource = Arc::new(encode(output));
         if self.made.len() >= self.sweep_at {
             self.made.retain(|_, resource| resource.strong_count() > 0);

@@ -10,10 +10,18 @@ use crate::inputs::endpoints_reach_configuration;
 
 /// What of `touched` reaches more than load assignments. Endpoints stay in it where they are written into a cluster or a
 /// listener, or where `connected` says that a proxy stands at one of their addresses.
-pub(super) fn for_configuration(before: &Mesh, after: &Mesh, touched: &Touched, connected: impl Fn(IpAddr) -> bool) -> Touched {
+pub(super) fn for_configuration(
+    before: &Mesh,
+    after: &Mesh,
+    touched: &Touched,
+    connected: impl Fn(IpAddr) -> bool,
+) -> Touched {
     let mut config = touched.clone();
     config.endpoints.retain(|key| {
-        let inline = |mesh: &Mesh| mesh.service(key).is_some_and(|service| endpoints_reach_configuration(service));
+        let inline = |mesh: &Mesh| {
+            mesh.service(key)
+                .is_some_and(|service| endpoints_reach_configuration(service))
+        };
         inline(before) || inline(after) || moved(before, after, key).into_iter().any(&connected)
     });
     config
@@ -31,7 +39,11 @@ pub(super) fn addresses(before: &Mesh, after: &Mesh, touched: &Touched) -> BTree
     }
     for (cluster, key) in &touched.workloads {
         for mesh in [before, after] {
-            ips.extend(mesh.workload(cluster, key).into_iter().flat_map(|workload| workload.ips()));
+            ips.extend(
+                mesh.workload(cluster, key)
+                    .into_iter()
+                    .flat_map(|workload| workload.ips()),
+            );
         }
     }
     ips
@@ -39,7 +51,12 @@ pub(super) fn addresses(before: &Mesh, after: &Mesh, touched: &Touched) -> BTree
 
 /// The hosts whose services or inline endpoints changed.
 pub(super) fn hosts(touched: &Touched) -> BTreeSet<Host> {
-    touched.services.iter().chain(&touched.endpoints).map(|key| key.host.clone()).collect()
+    touched
+        .services
+        .iter()
+        .chain(&touched.endpoints)
+        .map(|key| key.host.clone())
+        .collect()
 }
 
 /// The addresses at which a service's endpoint appeared, changed or vanished.
@@ -48,10 +65,15 @@ fn moved(before: &Mesh, after: &Mesh, key: &ServiceKey) -> BTreeSet<IpAddr> {
     let new = after.endpoints(key).map_or(&[][..], |endpoints| endpoints);
     let olds: BTreeSet<_> = old.iter().collect();
     let news: BTreeSet<_> = new.iter().collect();
-    olds.symmetric_difference(&news).flat_map(|endpoint| endpoint.addresses.iter().filter_map(|a| a.ip())).collect()
+    olds.symmetric_difference(&news)
+        .flat_map(|endpoint| endpoint.addresses.iter().filter_map(|a| a.ip()))
+        .collect()
 }
 
 fn at(mesh: &Mesh, key: &ServiceKey) -> impl Iterator<Item = IpAddr> {
-    let endpoints = mesh.endpoints(key).into_iter().flat_map(|endpoints| endpoints.iter());
+    let endpoints = mesh
+        .endpoints(key)
+        .into_iter()
+        .flat_map(|endpoints| endpoints.iter());
     endpoints.flat_map(|endpoint| endpoint.addresses.iter().filter_map(|address| address.ip()))
 }

@@ -44,10 +44,15 @@ impl<G: Generator> Scope<G> {
         let mut names = G::names(seen.mesh, &seen.views.common, &self.projection);
         names.extend(self.common.iter().map(|entry| entry.name.clone()));
         self.remake_common(seen, &names, memo);
-        self.own.retain(|namespace, _| seen.views.contains(namespace));
+        self.own
+            .retain(|namespace, _| seen.views.contains(namespace));
         for namespace in seen.views.namespaces() {
             let mut names = self.concerned(seen, namespace);
-            let known = self.own.get(namespace).into_iter().flat_map(|own| own.iter());
+            let known = self
+                .own
+                .get(namespace)
+                .into_iter()
+                .flat_map(|own| own.iter());
             names.extend(known.map(|entry| entry.name.clone()));
             self.remake_own(seen, namespace, &names, memo);
         }
@@ -55,11 +60,18 @@ impl<G: Generator> Scope<G> {
     }
 
     /// Follows from one state to the next, which differ in these hosts and perhaps in the namespaces that are watched.
-    pub(super) fn update(&mut self, before: Seen<'_>, after: Seen<'_>, hosts: &BTreeSet<Host>, memo: &mut Memo) {
+    pub(super) fn update(
+        &mut self,
+        before: Seen<'_>,
+        after: Seen<'_>,
+        hosts: &BTreeSet<Host>,
+        memo: &mut Memo,
+    ) {
         let mut touched = self.names_of(before, &before.views.common, hosts);
         touched.append(&mut self.names_of(after, &after.views.common, hosts));
         self.remake_common(after, &touched, memo);
-        self.own.retain(|namespace, _| after.views.contains(namespace));
+        self.own
+            .retain(|namespace, _| after.views.contains(namespace));
         for namespace in after.views.namespaces() {
             let mut names = self.concerned(after, namespace);
             if before.views.contains(namespace) {
@@ -81,7 +93,8 @@ impl<G: Generator> Scope<G> {
 
     fn restack(&mut self) {
         stack(&mut self.common_set, vec![self.common.clone()]);
-        self.own_sets.retain(|namespace, _| self.own.contains_key(namespace));
+        self.own_sets
+            .retain(|namespace, _| self.own.contains_key(namespace));
         for (namespace, own) in &self.own {
             let set = self.own_sets.entry(namespace.clone()).or_default();
             stack(set, vec![self.common.clone(), own.clone()]);
@@ -91,12 +104,24 @@ impl<G: Generator> Scope<G> {
     /// The names in which the hosts that mean something else in `namespace` have a part.
     fn concerned(&self, seen: Seen<'_>, namespace: &NamespaceName) -> BTreeSet<Name> {
         let mut names = self.names_of(seen, &seen.views.common, seen.views.differing(namespace));
-        names.append(&mut self.names_of(seen, seen.views.of(namespace), seen.views.differing(namespace)));
+        names.append(&mut self.names_of(
+            seen,
+            seen.views.of(namespace),
+            seen.views.differing(namespace),
+        ));
         names
     }
 
-    fn names_of<'a>(&self, seen: Seen<'_>, view: &View, hosts: impl IntoIterator<Item = &'a Host>) -> BTreeSet<Name> {
-        hosts.into_iter().flat_map(|host| G::names_of_host(seen.mesh, view, &self.projection, host)).collect()
+    fn names_of<'a>(
+        &self,
+        seen: Seen<'_>,
+        view: &View,
+        hosts: impl IntoIterator<Item = &'a Host>,
+    ) -> BTreeSet<Name> {
+        hosts
+            .into_iter()
+            .flat_map(|host| G::names_of_host(seen.mesh, view, &self.projection, host))
+            .collect()
     }
 
     fn remake_common(&mut self, seen: Seen<'_>, names: &BTreeSet<Name>, memo: &mut Memo) {
@@ -104,7 +129,10 @@ impl<G: Generator> Scope<G> {
             .iter()
             .filter_map(|name| {
                 let made = self.make(seen, &seen.views.common, name, memo);
-                let old = self.common.get(name.as_str()).and_then(|entry| entry.resource.as_ref());
+                let old = self
+                    .common
+                    .get(name.as_str())
+                    .and_then(|entry| entry.resource.as_ref());
                 match (old, made) {
                     (Some(old), Some(new)) if old.version == new.version => None,
                     (None, None) => None,
@@ -118,14 +146,23 @@ impl<G: Generator> Scope<G> {
         }
     }
 
-    fn remake_own(&mut self, seen: Seen<'_>, namespace: &NamespaceName, names: &BTreeSet<Name>, memo: &mut Memo) {
+    fn remake_own(
+        &mut self,
+        seen: Seen<'_>,
+        namespace: &NamespaceName,
+        names: &BTreeSet<Name>,
+        memo: &mut Memo,
+    ) {
         if names.is_empty() {
             return;
         }
         let old = self.own.get(namespace).cloned().unwrap_or_default();
         let changes = names.iter().map(|name| {
             let own = self.make(seen, seen.views.of(namespace), name, memo);
-            let common = self.common.get(name.as_str()).and_then(|entry| entry.resource.as_ref());
+            let common = self
+                .common
+                .get(name.as_str())
+                .and_then(|entry| entry.resource.as_ref());
             let change = match (common, own) {
                 (Some(common), Some(own)) if common.version == own.version => Change::Drop,
                 (_, Some(own)) => Change::Put(own),
@@ -142,7 +179,13 @@ impl<G: Generator> Scope<G> {
         }
     }
 
-    fn make(&self, seen: Seen<'_>, view: &View, name: &Name, memo: &mut Memo) -> Option<Arc<Resource>> {
+    fn make(
+        &self,
+        seen: Seen<'_>,
+        view: &View,
+        name: &Name,
+        memo: &mut Memo,
+    ) -> Option<Arc<Resource>> {
         G::input(seen.mesh, view, &self.projection, name).map(|input| memo.resource(input))
     }
 }

@@ -53,12 +53,20 @@ impl Seats {
         for ip in &seat.proxy.addresses {
             self.by_ip.entry(*ip).or_default().insert(seat.id);
         }
-        self.taken.insert(seat.id, Taken { seat, selection: None });
+        self.taken.insert(
+            seat.id,
+            Taken {
+                seat,
+                selection: None,
+            },
+        );
     }
 
     /// A stream has gone. Its class goes with its last member.
     pub(super) fn leave(&mut self, id: MemberId) {
-        let Some(taken) = self.taken.remove(&id) else { return };
+        let Some(taken) = self.taken.remove(&id) else {
+            return;
+        };
         for ip in &taken.seat.proxy.addresses {
             if let Some(ids) = self.by_ip.get_mut(ip) {
                 ids.remove(&id);
@@ -72,8 +80,15 @@ impl Seats {
 
     /// The streams whose proxies have one of these addresses.
     pub(super) fn standing_at(&self, ips: &BTreeSet<IpAddr>) -> Vec<Arc<Seat>> {
-        let ids: BTreeSet<_> = ips.iter().filter_map(|ip| self.by_ip.get(ip)).flatten().collect();
-        ids.into_iter().filter_map(|id| self.taken.get(id)).map(|taken| taken.seat.clone()).collect()
+        let ids: BTreeSet<_> = ips
+            .iter()
+            .filter_map(|ip| self.by_ip.get(ip))
+            .flatten()
+            .collect();
+        ids.into_iter()
+            .filter_map(|id| self.taken.get(id))
+            .map(|taken| taken.seat.clone())
+            .collect()
     }
 
     /// All selections that some stream has.
@@ -83,9 +98,18 @@ impl Seats {
 
     /// Gives a stream its selection. Returns whether the class is known and complete, and the stream has been seated in it.
     pub(super) fn select(&mut self, id: MemberId, selection: Selection) -> bool {
-        let Some(taken) = self.taken.get_mut(&id) else { return true };
-        if let Some(known) = taken.selection.as_ref().filter(|known| ***known == selection) {
-            return self.classes.get(known).is_some_and(|group| group.class.current().is_some());
+        let Some(taken) = self.taken.get_mut(&id) else {
+            return true;
+        };
+        if let Some(known) = taken
+            .selection
+            .as_ref()
+            .filter(|known| ***known == selection)
+        {
+            return self
+                .classes
+                .get(known)
+                .is_some_and(|group| group.class.current().is_some());
         }
         let selection = match self.classes.get_key_value(&selection) {
             Some((known, _)) => known.clone(),
@@ -113,7 +137,12 @@ impl Seats {
     }
 
     /// Joins configuration and assignments, and gives every class in which something differs a new snapshot.
-    pub(super) fn publish(&mut self, config: Option<&Config>, lane: &mut Lane, since: Instant) -> Published {
+    pub(super) fn publish(
+        &mut self,
+        config: Option<&Config>,
+        lane: &mut Lane,
+        since: Instant,
+    ) -> Published {
         let mut published = Published::default();
         for (selection, group) in &mut self.classes {
             if let Some(config) = config {
@@ -140,7 +169,10 @@ impl Seats {
                 generation: self.generation,
                 since,
                 clusters: sets.clusters.clone(),
-                assignments: Assignments { clusters: sets.shared_clusters.clone(), bodies: bodies.clone() },
+                assignments: Assignments {
+                    clusters: sets.shared_clusters.clone(),
+                    bodies: bodies.clone(),
+                },
                 listeners: sets.listeners.clone(),
                 routes: sets.routes.clone(),
             }));
@@ -151,8 +183,13 @@ impl Seats {
     /// Seats the streams whose class was not complete when they were given their selection.
     pub(super) fn seat(&self, ids: impl IntoIterator<Item = MemberId>) {
         for id in ids {
-            let Some(taken) = self.taken.get(&id) else { continue };
-            let group = taken.selection.as_ref().and_then(|selection| self.classes.get(selection));
+            let Some(taken) = self.taken.get(&id) else {
+                continue;
+            };
+            let group = taken
+                .selection
+                .as_ref()
+                .and_then(|selection| self.classes.get(selection));
             if let Some(group) = group.filter(|group| group.class.current().is_some()) {
                 taken.seat.place(&group.class);
             }

@@ -19,15 +19,40 @@ use crate::names;
 use crate::selection::Selection;
 
 const NAMESPACES: [&str; 3] = ["north", "south", "east"];
-const HOSTS: [&str; 6] = ["a.mesh", "b.mesh", "c.south.svc.cluster.local", "d.north.svc.cluster.local", "*.wild.mesh", "e.mesh"];
+const HOSTS: [&str; 6] = [
+    "a.mesh",
+    "b.mesh",
+    "c.south.svc.cluster.local",
+    "d.north.svc.cluster.local",
+    "*.wild.mesh",
+    "e.mesh",
+];
 
 /// What happens to the mesh.
 #[derive(Debug, Clone)]
 enum Event {
-    Service { namespace: usize, host: usize, ports: u8, shape: u8, visible: u8, vip: u8 },
-    NoService { namespace: usize, host: usize },
-    Endpoints { namespace: usize, host: usize, ips: Vec<u8> },
-    Config { default_private: bool, registry_only: bool, timeout: bool },
+    Service {
+        namespace: usize,
+        host: usize,
+        ports: u8,
+        shape: u8,
+        visible: u8,
+        vip: u8,
+    },
+    NoService {
+        namespace: usize,
+        host: usize,
+    },
+    Endpoints {
+        namespace: usize,
+        host: usize,
+        ips: Vec<u8>,
+    },
+    Config {
+        default_private: bool,
+        registry_only: bool,
+        timeout: bool,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -47,7 +72,10 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn key(namespace: usize, host: usize) -> ServiceKey {
-    ServiceKey { namespace: NAMESPACES[namespace].into(), host: Host::new(HOSTS[host]).unwrap() }
+    ServiceKey {
+        namespace: NAMESPACES[namespace].into(),
+        host: Host::new(HOSTS[host]).unwrap(),
+    }
 }
 
 fn ip(last: u8) -> IpAddr {
@@ -58,7 +86,14 @@ fn ip(last: u8) -> IpAddr {
 fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
     let mut touched = Touched::default();
     match event {
-        Event::Service { namespace, host, ports, shape, visible, vip } => {
+        Event::Service {
+            namespace,
+            host,
+            ports,
+            shape,
+            visible,
+            vip,
+        } => {
             let key = key(*namespace, *host);
             let service = service(&key, *ports, *shape, *visible, *vip);
             if mesh.service(&key).is_none_or(|old| **old != service) {
@@ -77,25 +112,44 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                 touched.endpoints.insert(key);
             }
         }
-        Event::Endpoints { namespace, host, ips } => {
+        Event::Endpoints {
+            namespace,
+            host,
+            ips,
+        } => {
             let key = key(*namespace, *host);
-            let Some(service) = mesh.service(&key) else { return touched };
-            let named = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+            let Some(service) = mesh.service(&key) else {
+                return touched;
+            };
+            let named = matches!(
+                service.resolution,
+                Resolution::Dns | Resolution::DnsRoundRobin
+            );
             let address = |last: &u8| match named {
                 true => Address::Host(Host::new(&format!("h{last}.example")).unwrap()),
                 false => Address::Ip(ip(*last)),
             };
             let ips: BTreeSet<_> = ips.iter().collect();
-            let endpoints: Vec<_> = ips.into_iter().map(|last| Endpoint::at(address(last))).collect();
+            let endpoints: Vec<_> = ips
+                .into_iter()
+                .map(|last| Endpoint::at(address(last)))
+                .collect();
             if mesh.endpoints(&key).map_or(&[][..], |old| old) != endpoints {
                 mesh.set_endpoints(&key, (!endpoints.is_empty()).then(|| Arc::new(endpoints)));
                 touched.endpoints.insert(key);
             }
         }
-        Event::Config { default_private, registry_only, timeout } => {
+        Event::Config {
+            default_private,
+            registry_only,
+            timeout,
+        } => {
             let mut config = MeshConfig::default();
             if *default_private {
-                config.default_service_export_to = ExportTo::Some { own: true, namespaces: BTreeSet::new() };
+                config.default_service_export_to = ExportTo::Some {
+                    own: true,
+                    namespaces: BTreeSet::new(),
+                };
             }
             if *registry_only {
                 config.outbound = OutboundPolicy::RegistryOnly;
@@ -120,7 +174,11 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
         (443, "tls", Protocol::Tls),
         (8080, "grpc", Protocol::Grpc),
     ];
-    let chosen = PORTS.iter().enumerate().filter(|(i, _)| ports & (1 << i) != 0).map(|(_, port)| port);
+    let chosen = PORTS
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| ports & (1 << i) != 0)
+        .map(|(_, port)| port);
     // The number of a protocol moves with its shape, so that protocols meet on one number.
     let shift = u16::from(shape == 4);
     let port = |(number, name, protocol): &(u16, &str, Protocol)| ServicePort {
@@ -132,13 +190,20 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
     Service {
         key: key.clone(),
         name: key.host.as_str().into(),
-        source: if shape == 1 { ServiceSource::Platform } else { ServiceSource::Rule },
+        source: if shape == 1 {
+            ServiceSource::Platform
+        } else {
+            ServiceSource::Rule
+        },
         created: None,
         labels: Labels::default(),
         ports: chosen.map(port).collect(),
         addresses: match vip {
             0 => BTreeMap::new(),
-            n => BTreeMap::from([(ClusterId::default(), vec![Cidr::from(IpAddr::from([240, 240, 0, n]))])]),
+            n => BTreeMap::from([(
+                ClusterId::default(),
+                vec![Cidr::from(IpAddr::from([240, 240, 0, n]))],
+            )]),
         },
         resolution: match shape {
             0 | 1 | 4 => Resolution::ClientSide,
@@ -149,8 +214,13 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
         export_to: match visible {
             0 => None,
             1 => Some(Visibility::Public),
-            2 => Some(Visibility::Namespaces(BTreeSet::from([key.namespace.clone()]))),
-            _ => Some(Visibility::Namespaces(BTreeSet::from([NAMESPACES[0].into(), NAMESPACES[1].into()]))),
+            2 => Some(Visibility::Namespaces(BTreeSet::from([key
+                .namespace
+                .clone()]))),
+            _ => Some(Visibility::Namespaces(BTreeSet::from([
+                NAMESPACES[0].into(),
+                NAMESPACES[1].into(),
+            ]))),
         },
         subject_alt_names: BTreeSet::new(),
         workload_selector: None,
@@ -160,7 +230,9 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
 
 fn proxies() -> Vec<Proxy> {
     let proxy = |namespace: &str, last: u8, interception| Proxy {
-        id: format!("sidecar~10.0.0.{last}~app.{namespace}~{namespace}.svc.cluster.local").parse().unwrap(),
+        id: format!("sidecar~10.0.0.{last}~app.{namespace}~{namespace}.svc.cluster.local")
+            .parse()
+            .unwrap(),
         namespace: namespace.into(),
         addresses: vec![ip(last)],
         labels: Labels::default(),
@@ -180,11 +252,16 @@ fn proxies() -> Vec<Proxy> {
 }
 
 fn selections(mesh: &Mesh) -> BTreeSet<Arc<Selection>> {
-    proxies().iter().map(|proxy| Arc::new(Selection::of(mesh, proxy))).collect()
+    proxies()
+        .iter()
+        .map(|proxy| Arc::new(Selection::of(mesh, proxy)))
+        .collect()
 }
 
 fn contents(set: &Set) -> BTreeMap<String, Bytes> {
-    set.iter().map(|resource| (resource.name.to_string(), resource.body.clone())).collect()
+    set.iter()
+        .map(|resource| (resource.name.to_string(), resource.body.clone()))
+        .collect()
 }
 
 type Contents = [BTreeMap<String, Bytes>; 4];
@@ -193,13 +270,22 @@ fn served(config: &Config, lane: &mut Lane, selection: &Arc<Selection>) -> Conte
     let mut sets = Sets::default();
     config.restack(selection, &mut sets);
     let bodies = lane.set(&selection.namespace, &selection.assignments);
-    [contents(&sets.clusters), contents(bodies), contents(&sets.listeners), contents(&sets.routes)]
+    [
+        contents(&sets.clusters),
+        contents(bodies),
+        contents(&sets.listeners),
+        contents(&sets.routes),
+    ]
 }
 
 fn from_nothing(mesh: &Arc<Mesh>, selections: &BTreeSet<Arc<Selection>>) -> (Config, Lane) {
     let metrics = Metrics::new(&mut Registry::default(), "test");
     let mut config = Config::new(mesh.clone(), metrics.clone());
-    config.apply(Work { mesh: mesh.clone(), touched: Touched::default(), selections: selections.clone() });
+    config.apply(Work {
+        mesh: mesh.clone(),
+        touched: Touched::default(),
+        selections: selections.clone(),
+    });
     let lane = Lane::new(mesh.clone(), config.views.clone(), metrics);
     (config, lane)
 }
@@ -209,7 +295,11 @@ fn assignments(config: &Config, lane: &mut Lane) -> BTreeMap<(NamespaceName, Str
     let mut all = BTreeMap::new();
     for selection in selections(&config.mesh) {
         let bodies = contents(lane.set(&selection.namespace, &selection.assignments));
-        all.extend(bodies.into_iter().map(|(name, body)| ((selection.namespace.clone(), name), body)));
+        all.extend(
+            bodies
+                .into_iter()
+                .map(|(name, body)| ((selection.namespace.clone(), name), body)),
+        );
     }
     all
 }

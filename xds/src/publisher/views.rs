@@ -32,7 +32,10 @@ struct Own {
 
 impl Views {
     pub(super) fn new(mesh: &Mesh) -> Self {
-        Self { common: View::build(mesh, None), namespaces: BTreeMap::new() }
+        Self {
+            common: View::build(mesh, None),
+            namespaces: BTreeMap::new(),
+        }
     }
 
     /// Begins to keep a view for `namespace`.
@@ -40,13 +43,21 @@ impl Views {
         if self.contains(namespace) {
             return;
         }
-        let hosts = mesh.hosts().filter(|host| self.differs(mesh, namespace, host)).cloned().collect();
-        self.namespaces.insert(namespace.clone(), Arc::new(self.own(mesh, namespace, hosts)));
+        let hosts = mesh
+            .hosts()
+            .filter(|host| self.differs(mesh, namespace, host))
+            .cloned()
+            .collect();
+        self.namespaces.insert(
+            namespace.clone(),
+            Arc::new(self.own(mesh, namespace, hosts)),
+        );
     }
 
     /// Drops the views of namespaces that are not `wanted`.
     pub(super) fn retain(&mut self, wanted: &BTreeSet<NamespaceName>) {
-        self.namespaces.retain(|namespace, _| wanted.contains(namespace));
+        self.namespaces
+            .retain(|namespace, _| wanted.contains(namespace));
     }
 
     /// Follows a change of these hosts.
@@ -54,7 +65,9 @@ impl Views {
         self.common.update(mesh, hosts);
         let names: Vec<_> = self.namespaces.keys().cloned().collect();
         for namespace in names {
-            let Some(own) = self.namespaces.get(&namespace) else { continue };
+            let Some(own) = self.namespaces.get(&namespace) else {
+                continue;
+            };
             let mut differing = own.hosts.clone();
             for host in hosts {
                 if self.differs(mesh, &namespace, host) {
@@ -64,13 +77,19 @@ impl Views {
                 }
             }
             let next = if differing.is_empty() {
-                Own { view: self.common.clone(), hosts: differing }
+                Own {
+                    view: self.common.clone(),
+                    hosts: differing,
+                }
             } else if own.hosts.is_empty() {
                 self.own(mesh, &namespace, differing)
             } else {
                 let mut view = own.view.clone();
                 view.update(mesh, hosts);
-                Own { view, hosts: differing }
+                Own {
+                    view,
+                    hosts: differing,
+                }
             };
             self.namespaces.insert(namespace, Arc::new(next));
         }
@@ -78,12 +97,17 @@ impl Views {
 
     /// What `namespace` sees.
     pub(super) fn of(&self, namespace: &NamespaceName) -> &View {
-        self.namespaces.get(namespace).map_or(&self.common, |own| &own.view)
+        self.namespaces
+            .get(namespace)
+            .map_or(&self.common, |own| &own.view)
     }
 
     /// The hosts of which `namespace` sees something of its own.
     pub(super) fn differing(&self, namespace: &NamespaceName) -> impl Iterator<Item = &Host> {
-        self.namespaces.get(namespace).into_iter().flat_map(|own| own.hosts.iter())
+        self.namespaces
+            .get(namespace)
+            .into_iter()
+            .flat_map(|own| own.hosts.iter())
     }
 
     /// The namespaces that have a view.
@@ -98,18 +122,31 @@ impl Views {
 
     /// All hosts that some namespace sees.
     pub(super) fn hosts(&self) -> BTreeSet<Host> {
-        let views = std::iter::once(&self.common).chain(self.namespaces.values().map(|own| &own.view));
-        views.flat_map(|view| view.services()).map(|service| service.key.host.clone()).collect()
+        let views =
+            std::iter::once(&self.common).chain(self.namespaces.values().map(|own| &own.view));
+        views
+            .flat_map(|view| view.services())
+            .map(|service| service.key.host.clone())
+            .collect()
     }
 
     /// The services that this host means, in one view or another.
     pub(super) fn services<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a Arc<Service>> {
-        let own = self.namespaces.values().filter(|own| own.hosts.contains(host));
-        std::iter::once(&self.common).chain(own.map(|own| &own.view)).filter_map(|view| view.service(host))
+        let own = self
+            .namespaces
+            .values()
+            .filter(|own| own.hosts.contains(host));
+        std::iter::once(&self.common)
+            .chain(own.map(|own| &own.view))
+            .filter_map(|view| view.service(host))
     }
 
     fn own(&self, mesh: &Mesh, namespace: &NamespaceName, hosts: BTreeSet<Host>) -> Own {
-        let view = if hosts.is_empty() { self.common.clone() } else { View::build(mesh, Some(namespace)) };
+        let view = if hosts.is_empty() {
+            self.common.clone()
+        } else {
+            View::build(mesh, Some(namespace))
+        };
         Own { view, hosts }
     }
 
