@@ -76,7 +76,7 @@ pub(super) fn divide(
             taken.insert(everything.clone(), service.key.clone());
             won.push(everything);
         }
-        if won.iter().any(|share| *share == (None, None)) {
+        if won.contains(&(None, None)) {
             first = Some((service, *protocol));
         }
         chains.tcp.extend(tcp_chains(service, port, won));
