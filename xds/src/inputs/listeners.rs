@@ -2,13 +2,13 @@
 //! reach first, and that of the HTTP proxy.
 
 mod chains;
+mod claims;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pilothouse_core::mesh::{AccessLog, Mesh, OutboundPolicy};
@@ -215,11 +215,11 @@ pub fn lost(mesh: &Mesh, view: &View, projection: &ForListeners) -> BTreeSet<Los
 fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeSet<Name> {
     let mut all = BTreeSet::new();
     for (port, class) in proxied_ports(service) {
-        let claims = slot::claims(mesh, projection, service, port.port, class);
+        let slots = claims::slots(mesh, projection, service, port.port, class);
         all.extend(
-            claims
+            slots
                 .into_iter()
-                .map(|claim| claim.slot.name(port.port, projection.family)),
+                .map(|slot| slot.name(port.port, projection.family)),
         );
     }
     all
@@ -232,10 +232,4 @@ pub(super) fn wildcards(family: Family) -> Vec<IpAddr> {
 
 fn http_proxy_port(mesh: &Mesh, projection: &ForListeners) -> Option<u16> {
     projection.http_proxy.or(mesh.config().proxy_http_port)
-}
-
-/// Services in the order in which they get what several claim.
-fn by_age(services: &mut Vec<Arc<Service>>) {
-    services.sort_by(|a, b| (a.age(), &a.key).cmp(&(b.age(), &b.key)));
-    services.dedup_by(|a, b| a.key == b.key);
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Cidr, Host, Protocol, Service, ServiceKey};
 
-use super::slot::{self, Claim, Slot};
+use super::claims::{Claim, claimants};
+use super::slot::{Slot, is_open};
 use super::{HttpChain, Rest, TcpChain};
 use crate::names::{self, RouteName};
 use crate::resource::Name;
@@ -47,10 +48,10 @@ pub(super) fn divide(
     slot: Slot,
     port: u16,
 ) -> Option<Chains> {
-    if !slot::is_open(mesh, projection, slot, port) {
+    if !is_open(mesh, projection, slot, port) {
         return None;
     }
-    let claims = slot::claims_of(mesh, view, projection, slot, port);
+    let claims = claimants(mesh, view, projection, slot, port);
     let mut chains = Chains::default();
     let mut taken: BTreeMap<Share, ServiceKey> = BTreeMap::new();
     let mut first = None;
