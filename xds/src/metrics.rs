@@ -3,6 +3,7 @@
 //! Dashboards and alerts depend on the names that begin with `pilot_`; those that begin with `pilothouse_` have no counterpart there.
 
 mod kinds;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,0 +1,119 @@
+//! What the store has to tell to metrics: changes as they come, and how registries and objects fare.
+
+use std::time::Duration;
+
+use futures::future::select;
+use pilothouse_core::mesh::{Mesh, Touched};
+use pilothouse_core::store::StoreHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Metrics;
+
+/// How long gauges may be behind: counting objects costs in proportion to them.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Metrics {
+    /// Follows the store until `stop`.
+    pub async fn follow(self, store: StoreHandle, stop: CancellationToken) {
+        let inbound = std::pin::pin!(self.count_changes(&store));
+        let gauges = std::pin::pin!(self.set_gauges(&store));
+        if stop.run_until_cancelled(select(inbound, gauges)).await.is_some() {
+            // The store has gone; its owner says why.
+            stop.cancelled().await;
+        }
+    }
+
+    async fn count_changes(&self, store: &StoreHandle) {
+        let mut changes = store.subscribe();
+        while let Some(change) = changes.next().await {
+            self.count(&change.touched, &change.mesh);
+        }
+    }
+
+    fn count(&self, touched: &Touched, mesh: &Mesh) {
+        let gone = touched.services.iter().filter(|key| mesh.service(key).is_none()).count();
+        let config = touched.rules.len() + usize::from(touched.config);
+        for (name, count) in [
+            ("config", config),
+            ("eds", touched.endpoints.len()),
+            ("svc", touched.services.len() - gone),
+            ("svcdelete", gone),
+        ] {
+            if let Some(counter) = self.inbound.get(name) {
+                counter.inc_by(count as u64);
+            }
+        }
+    }
+
+    async fn set_gauges(&self, store: &StoreHandle) {
+        let mut activity = store.activity();
+        loop {
+            activity.mark_unchanged();
+            let Ok(registries) = store.registries().await else { return };
+            let holds = registries.iter().flat_map(|registry| &registry.sets).filter(|set| set.held.is_some()).count();
+            let pending = registries.iter().filter(|registry| !registry.is_synced()).count();
+            let rejected = store.status().get().objects().filter(|(_, status)| !status.rejected.is_empty()).count();
+            for (gauge, count) in
+                [(&self.guard_holds, holds), (&self.registries_pending, pending), (&self.rejected_objects, rejected)]
+            {
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+            tokio::time::sleep(PAUSE).await;
+            if activity.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pilothouse_core::model::{Service, ServiceKey, ServicePort};
+    use pilothouse_core::registry::{Meta, Need, Object, Origin, Problem, RegistryId, SetId, Value};
+    use pilothouse_core::store::{Settings, Store};
+    use prometheus_client::registry::Registry;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    fn service(host: &str) -> Object {
+        let key = ServiceKey { namespace: "shop".into(), host: pilothouse_core::model::Host::new(host).unwrap() };
+        Object {
+            meta: Meta::new("Service", "shop", host),
+            origin: Origin::new("test"),
+            value: Value::Service(Service::new(key, Vec::<ServicePort>::new())),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_and_states_are_counted() {
+        let (store, handle) = Store::new(Settings::default());
+        let metrics = Metrics::new(&mut Registry::default(), "");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(store.run(CancellationToken::new()));
+        tasks.spawn(metrics.clone().follow(handle.clone(), CancellationToken::new()));
+        let updates = handle.updates(&RegistryId::new("Test", "one"), Need::Required);
+        let set = SetId::new("all");
+        let gauges = |metrics: &Metrics| {
+            (metrics.registries_pending.get(), metrics.rejected_objects.get(), metrics.guard_holds.get())
+        };
+        tokio::time::sleep(PAUSE * 2).await;
+        assert_eq!(gauges(&metrics), (1, 0, 0));
+
+        let mut tx = updates.begin();
+        tx.replace(set.clone(), vec![service("a.test"), service("b.test")]);
+        let bad = service("bad.test").meta.key;
+        tx.reject(&set, Some(bad), Origin::new("test"), vec![Problem::error("spec", "is bad")]);
+        tx.commit().await.unwrap();
+        updates.synced().await.unwrap();
+        tokio::time::sleep(PAUSE * 2).await;
+        assert_eq!(gauges(&metrics), (0, 1, 0));
+
+        let mut tx = updates.begin();
+        tx.delete(&set, &service("a.test").meta.key);
+        tx.commit().await.unwrap();
+        tokio::time::sleep(PAUSE * 2).await;
+        let count = |name: &str| metrics.inbound.get(name).map_or(0, |counter| counter.get());
+        assert_eq!((count("svc"), count("svcdelete")), (2, 1));
+    }
+}
