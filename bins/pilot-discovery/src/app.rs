@@ -47,7 +47,8 @@ pub struct App {
     handle: StoreHandle,
     starting: Guard,
     publisher: Publisher,
-    metrics: Arc<prometheus_client::registry::Registry>,
+    metrics: Metrics,
+    exposition: Arc<prometheus_client::registry::Registry>,
     server: Server,
     grpc: SocketAddr,
     http: Vec<TcpListener>,
@@ -84,18 +85,18 @@ impl App {
         };
         let (store, handle) = Store::new(settings);
         let mut registry = prometheus_client::registry::Registry::default();
-        let metrics = Arc::new(Metrics::new(&mut registry, VERSION.version));
+        let metrics = Metrics::new(&mut registry, VERSION.version);
         let (publisher, hub) = Publisher::new(
             handle.subscribe(),
             readiness,
             config.debounce,
-            (*metrics).clone(),
+            metrics.clone(),
         );
         let mut server = Server::new(server::Context {
             source: Arc::new(hub),
             observer: Arc::new(Refusals::new(handle.clone())),
             fanout: Arc::default(),
-            metrics,
+            metrics: Arc::new(metrics.clone()),
             limits: config.limits.clone(),
             settings: config.protocol,
         });
@@ -116,7 +117,8 @@ impl App {
             handle,
             starting,
             publisher,
-            metrics: Arc::new(registry),
+            metrics,
+            exposition: Arc::new(registry),
             server,
             grpc,
             http,
@@ -200,6 +202,11 @@ impl App {
         );
         let (publisher, ending) = (self.publisher, end.clone());
         tasks.spawn("publisher", async move { Ok(publisher.run(ending).await?) });
+        let following = self.metrics.follow(handle.clone(), end.clone());
+        tasks.spawn("metrics", async move {
+            following.await;
+            Ok(())
+        });
         let (news, ending) = (handle.clone(), end.clone());
         tasks.spawn("readiness", async move {
             ending.run_until_cancelled(tell_ready(&news)).await;
@@ -208,8 +215,8 @@ impl App {
         });
 
         let public = http::router(Public {
-            readiness,
-            metrics: self.metrics,
+            readiness: readiness.clone(),
+            metrics: self.exposition,
             stopping: stop.clone(),
         });
         for listener in self.http {
@@ -240,6 +247,11 @@ impl App {
         });
 
         drop(self.starting);
+        let waiting_for = waiting_for(&readiness);
+        tracing::info!(
+            waiting_for,
+            "proxies get their answers as soon as this is there"
+        );
         tokio::select! {
             // A stop comes first: parts that end because of it are no failure.
             biased;
@@ -302,12 +314,10 @@ async fn tell_ready(store: &StoreHandle) {
         .await
         .is_err()
     {
-        let waiting: Vec<_> = readiness
-            .pending()
-            .into_iter()
-            .map(|step| step.name.to_string())
-            .collect();
-        tracing::warn!(waiting_for = %waiting.join(", "), "not ready yet: proxies get no answer before this is there");
+        tracing::warn!(
+            waiting_for = waiting_for(readiness),
+            "not ready yet: proxies get no answer before this is there"
+        );
         patience = (patience * 2).min(Duration::from_secs(60));
     }
     let mesh = store.mesh();
@@ -316,6 +326,15 @@ async fn tell_ready(store: &StoreHandle) {
         rules = mesh.rules().count(),
         "ready"
     );
+}
+
+fn waiting_for(readiness: &Readiness) -> String {
+    let names: Vec<_> = readiness
+        .pending()
+        .into_iter()
+        .map(|step| step.name.to_string())
+        .collect();
+    names.join(", ")
 }
 
 fn absolute(path: &Path) -> String {

@@ -92,19 +92,19 @@ impl Control {
     }
 }
 
-/// A subscriber that logs as `options` say, for the caller to install, and the control over it.
+/// Logs as `options` say from here on, for the whole process.
 ///
 /// # Errors
-/// A log file cannot be opened.
-pub fn subscriber(
-    options: &Options,
-) -> io::Result<(impl Subscriber + Send + Sync + use<>, Control)> {
+/// A log file cannot be opened, or the process logs already.
+pub fn install(options: &Options) -> io::Result<Control> {
     let outputs = options
         .targets
         .iter()
         .map(open)
         .collect::<io::Result<Vec<_>>>()?;
-    Ok(with_outputs(options, outputs))
+    let (subscriber, control) = with_outputs(options, outputs);
+    tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
+    Ok(control)
 }
 
 type Output = Box<dyn Write + Send>;

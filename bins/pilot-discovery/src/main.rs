@@ -33,8 +33,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(config: Config) -> Result<()> {
-    let (subscriber, log) = logging::subscriber(&config.log).context("--log_target")?;
-    tracing::subscriber::set_global_default(subscriber)?;
+    let log = logging::install(&config.log).context("--log_target")?;
     let stop = CancellationToken::new();
     let signals = Signals::new()?;
     let app = App::bind(config, log).await?;

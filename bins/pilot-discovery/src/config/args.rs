@@ -48,7 +48,7 @@ pub enum Output {
 
 /// A platform that this binary has an adapter for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Platform {
+pub(super) enum Platform {
     /// A directory of YAML.
     #[value(name = "Static")]
     Static,

@@ -46,7 +46,7 @@ pub(super) async fn configz(State(debug): State<Debug>) -> Json<Value> {
     let mesh = debug.store.mesh();
     let rules: Vec<_> = mesh.rules().map(|rule| rule_view(&mesh, rule)).collect();
     Json(readable(json!({
-        "meshConfig": { "settings": **mesh.config(), "file": debug.mesh_config.as_ref().map(|file| file.view()) },
+        "mesh_config": { "settings": **mesh.config(), "file": debug.mesh_config.as_ref().map(|file| file.view()) },
         "rules": rules,
         "status": debug.store.status().get(),
     })))
@@ -123,9 +123,9 @@ fn service_view(mesh: &Mesh, service: &Service) -> Value {
         "location": service.location,
         "ports": ports,
         "addresses": addresses,
-        "exportTo": service.export_to,
-        "subjectAltNames": service.subject_alt_names,
-        "workloadSelector": service.workload_selector,
+        "export_to": service.export_to,
+        "subject_alt_names": service.subject_alt_names,
+        "workload_selector": service.workload_selector,
         "labels": service.labels,
         "endpoints": mesh.endpoints(&service.key).map_or(0, |endpoints| endpoints.len()),
     })

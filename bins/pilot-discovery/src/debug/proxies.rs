@@ -59,7 +59,7 @@ pub(super) async fn adsz(State(debug): State<Debug>, Query(which): Query<Which>)
                 "peer": client.peer.to_string(),
                 "connected": jiff::Timestamp::try_from(client.connected).ok(),
                 "protocol": format!("{:?}", client.mode).to_lowercase(),
-                "bytesSent": client.bytes_sent,
+                "bytes_sent": client.bytes_sent,
             })
         })
         .collect();
@@ -89,8 +89,8 @@ pub(super) async fn syncz(State(debug): State<Debug>, Query(which): Query<Which>
                 "version": version(client),
                 "generation": { "sent": report.target, "newest": report.newest },
                 "types": types,
-                "gateTimeouts": report.gate_timeouts,
-                "removalTimeouts": report.removal_timeouts,
+                "gate_timeouts": report.gate_timeouts,
+                "removal_timeouts": report.removal_timeouts,
             })
         })
         .collect::<Value>()
@@ -146,7 +146,7 @@ fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Va
             json!({
                 "nonce": answer.nonce,
                 "version": answer.version.to_string(),
-                "secondsAgo": ago(answer.at),
+                "seconds_ago": ago(answer.at),
             })
         })
     };
@@ -157,19 +157,17 @@ fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Va
         "acknowledged": answer(&report.acked),
         "unacknowledged": report.unacknowledged,
         "rejections": report.nacks,
-        "error": report.error.as_ref().map(|(text, at)| json!({ "message": text, "secondsAgo": ago(*at) })),
+        "error": report.error.as_ref().map(|(text, at)| json!({ "message": text, "seconds_ago": ago(*at) })),
         "refused": report.refused.iter().map(|refused| refused_view(mesh, refused)).collect::<Value>(),
     })
 }
 
 /// Istio's words. What is on its way is STALE, never SYNCED: that a response was sent says nothing about its fate.
 fn status(report: &TypeReport, behind: bool) -> &'static str {
-    let failed = report.error.as_ref().is_some_and(|(_, failed)| {
-        report
-            .acked
-            .as_ref()
-            .is_none_or(|acked| *failed > acked.at)
-    });
+    let failed = report
+        .error
+        .as_ref()
+        .is_some_and(|(_, failed)| report.acked.as_ref().is_none_or(|acked| *failed > acked.at));
     if failed || !report.refused.is_empty() {
         "ERROR"
     } else if report.unacknowledged > 0 || report.pending {

@@ -99,6 +99,6 @@ pub(super) fn cause_view(mesh: &Mesh, cause: &Cause) -> Value {
                 .collect();
             json!({ "rule": key.to_string(), "objects": objects })
         }
-        Cause::MeshConfig => json!({ "meshConfig": true }),
+        Cause::MeshConfig => json!({ "mesh_config": true }),
     }
 }
