@@ -120,7 +120,7 @@ impl Files {
         rescan |= dirty.iter().any(|file| self.root.join(file).is_dir());
         if rescan {
             match self.list(watches) {
-                Ok(listing) => dirty.extend(self.listed(listing, &mut outcome)),
+                Ok(listing) => dirty.extend(self.listed(listing, now, &mut outcome)),
                 Err(error) => {
                     return Ok(Outcome {
                         root: Some(error),
@@ -140,9 +140,6 @@ impl Files {
             self.read(file, now, &mut outcome);
         }
         self.bury(now, &mut outcome);
-        for file in outcome.failing.keys() {
-            outcome.look_again.insert(file.clone(), now + RETRY);
-        }
         if watches.as_ref().is_some_and(Watches::polling) {
             outcome.rescan_at = Some(now + POLL);
         }
@@ -164,7 +161,12 @@ impl Files {
     }
 
     /// The files to look at after a listing. Those in a directory that cannot be listed stay as they are.
-    fn listed(&mut self, listing: Listing, outcome: &mut Outcome) -> BTreeSet<String> {
+    fn listed(
+        &mut self,
+        listing: Listing,
+        now: Instant,
+        outcome: &mut Outcome,
+    ) -> BTreeSet<String> {
         let mut files: BTreeSet<_> = self.files.keys().cloned().collect();
         for (dir, error) in listing.unreadable {
             let error = Arc::new(error);
@@ -175,11 +177,15 @@ impl Files {
                 })
                 .collect();
             for file in within {
+                if let Some(known) = self.files.get_mut(&file) {
+                    known.hash = None;
+                }
                 outcome.failing.insert(file, Arc::clone(&error));
             }
             // As a file without objects, it is found to have gone as soon as it is a directory again.
             files.remove(&dir);
             self.files.entry(dir.clone()).or_default();
+            outcome.look_again.insert(dir.clone(), now + RETRY);
             outcome.failing.insert(dir, error);
         }
         files.extend(listing.files);
@@ -198,6 +204,7 @@ impl Files {
                 let file = self.files.entry(name.to_owned()).or_default();
                 (file.hash, file.missing) = (None, None);
                 outcome.failing.insert(name.to_owned(), Arc::new(error));
+                outcome.look_again.insert(name.to_owned(), now + RETRY);
             }
             Content::Text(text) => self.take(name, &text, now, outcome),
         }

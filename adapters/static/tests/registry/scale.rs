@@ -4,6 +4,9 @@ use std::fs;
 use std::time::SystemTime;
 
 use pilothouse_static::read;
+use tokio::time::Instant;
+
+use crate::world::World;
 
 fn entry(i: usize) -> String {
     let net = format!("10.{}.{}", i / 250, i % 250);
@@ -48,4 +51,32 @@ fn ten_thousand_are_read_in_seconds() {
         println!("{what}: {:?}", start.elapsed().unwrap());
         assert_eq!((objects.len(), findings.len()), (10_000, 0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures; run it with --release --ignored --nocapture"]
+async fn one_edit_among_ten_thousand_files() {
+    let mut world = World::start(&[]).await;
+    let all: Vec<_> = (0..10_000).map(|i| format!("svc-{i}")).collect();
+    let start = Instant::now();
+    for name in &all {
+        world.write(&format!("{name}.yaml"), &[name.as_str()]);
+    }
+    let written = start.elapsed();
+    let names: Vec<_> = all.iter().map(String::as_str).collect();
+    world.until(&names).await;
+    println!(
+        "10,000 files written in {written:?}, in the mesh after {:?}",
+        start.elapsed()
+    );
+
+    let mut times = Vec::new();
+    for round in 0..15 {
+        let start = Instant::now();
+        world.write("svc-7.yaml", &["svc-7", &format!("edit-{round}")]);
+        world.changed().await;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    println!("one edit: median {:?}, longest {:?}", times[7], times[14]);
 }

@@ -115,16 +115,27 @@ impl World {
     /// Waits until the mesh consists of services of these names.
     pub(crate) async fn until(&mut self, expected: &[&str]) {
         let expected: BTreeSet<_> = expected.iter().map(|name| (*name).to_owned()).collect();
-        while services(&self.store.mesh()) != expected {
-            let Ok(change) = timeout(PATIENCE, self.changes.next()).await else {
-                panic!(
-                    "{:?} never became {expected:?}; seen: {:?}",
-                    services(&self.store.mesh()),
-                    self.seen
-                );
-            };
-            self.seen.push(services(&change.unwrap().mesh));
+        let wait = async {
+            while services(&self.store.mesh()) != expected {
+                let change = self.changes.next().await.unwrap();
+                self.seen.push(services(&change.mesh));
+            }
+        };
+        if timeout(PATIENCE, wait).await.is_err() {
+            panic!(
+                "{:?} never became {expected:?}; seen: {:?}",
+                services(&self.store.mesh()),
+                self.seen
+            );
         }
+    }
+
+    /// Waits for the next change, whatever it is.
+    pub(crate) async fn changed(&mut self) {
+        timeout(PATIENCE, self.changes.next())
+            .await
+            .expect("a change")
+            .expect("a store");
     }
 
     /// None of these states was ever published.
@@ -165,12 +176,16 @@ impl World {
 
     async fn until_status(&self, what: &str, holds: impl Fn(&Status) -> bool) {
         let mut revisions = self.store.status().revisions();
-        while !holds(&self.store.status().get()) {
-            let changed = timeout(PATIENCE, revisions.changed()).await;
-            let sets = || format!("{:?}", self.store.status().get().sets().collect::<Vec<_>>());
-            changed
-                .unwrap_or_else(|_| panic!("never {what}: {}", sets()))
-                .unwrap();
+        let wait = async {
+            while !holds(&self.store.status().get()) {
+                revisions.changed().await.unwrap();
+            }
+        };
+        if timeout(PATIENCE, wait).await.is_err() {
+            panic!(
+                "never {what}: {:?}",
+                self.store.status().get().sets().collect::<Vec<_>>()
+            );
         }
     }
 
