@@ -17,7 +17,7 @@
 //!
 //! The suite in [`contract`] checks all of this and is meant to be run by every adapter's tests.
 
-#[cfg(feature = "contract")]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod object;
 mod updates;

@@ -22,6 +22,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ use handle::Shared;
 pub use handle::{Change, Changes, StoreHandle};
 use join::Join;
 pub use join::Work;
-use shard::{Effect, Shard};
+use shard::Shard;
 pub use view::{EndedView, FailingView, HeldView, RegistryView, SetView};
 
 /// How many commands are applied before what they changed is published.
@@ -65,6 +66,15 @@ pub struct Store {
 struct Wait {
     guard: Option<Guard>,
     until: Option<Instant>,
+}
+
+/// Who is told when a batch has been published: only then is it true.
+#[derive(Default)]
+struct Waiting {
+    /// First full sets: readiness may say that they are there.
+    delivered: Vec<Wait>,
+    confirmed: Vec<(oneshot::Sender<bool>, bool)>,
+    views: Vec<oneshot::Sender<Vec<RegistryView>>>,
 }
 
 impl Store {
@@ -116,85 +126,103 @@ impl Store {
         }
     }
 
-    /// Applies commands and publishes the result.
+    /// Applies commands, publishes the result, and only then tells those who wait for it.
     fn apply(&mut self, batch: &mut Vec<Envelope>) {
         let mut since: Option<Instant> = None;
-        let mut answers = Vec::new();
-        let mut delivered = Vec::new();
+        let mut waiting = Waiting::default();
+        let asked_only = batch
+            .iter()
+            .all(|envelope| matches!(envelope.command, Command::View(_)));
         for Envelope { command, at, .. } in batch.drain(..) {
-            let before = since;
-            since = Some(before.map_or(at, |before| before.min(at)));
-            match command {
-                Command::Open(id, need, guard) => {
-                    self.open(id, need, guard);
-                    since = before;
-                }
-                Command::Commit(id, transaction) => {
-                    // A shard that was closed takes nothing; a handle to it may outlive it.
-                    if let Some(shard) = self.shards.get_mut(&id) {
-                        let effects = shard.commit(transaction, at, &self.settings.guard);
-                        self.effect(&id, effects);
-                    }
-                }
-                Command::Synced(id) => {
-                    if let Some(shard) = self.shards.get_mut(&id) {
-                        let effects = shard.synced(at, &self.settings.guard);
-                        self.effect(&id, effects);
-                        delivered.extend(self.waits.remove(&id));
-                    }
-                }
-                Command::Close(id) => {
-                    if let Some(shard) = self.shards.remove(&id) {
-                        self.effect(&id, shard.close());
-                        delivered.extend(self.waits.remove(&id));
-                    }
-                }
-                Command::Failing(id, set, why) => {
-                    if let Some(shard) = self.shards.get_mut(&id) {
-                        shard.failing(set.as_ref(), &why, at);
-                    }
-                    since = before;
-                }
-                Command::Ended(id, why) => {
-                    if let Some(shard) = self.shards.get_mut(&id) {
-                        shard.ended(&why, at);
-                    }
-                    since = before;
-                }
-                Command::Config(config) => self.join.configure(config),
-                Command::Confirm(id, answer) => {
-                    let effects = self.shards.get_mut(&id).and_then(Shard::confirm);
-                    let any = effects.is_some();
-                    self.effect(&id, effects.unwrap_or_default());
-                    answers.push((answer, any));
-                }
-                Command::View(answer) => {
-                    let views = self
-                        .shards
-                        .values()
-                        .map(|shard| shard.view(Instant::now()))
-                        .collect();
-                    // Who asked may have gone.
-                    let _ = answer.send(views);
-                    since = before;
-                }
+            if self.apply_one(command, at, &mut waiting) {
+                since = Some(since.map_or(at, |since| since.min(at)));
             }
         }
         if let Some(since) = since {
             let touched = self.join.settle();
-            self.shared
-                .publish(self.join.mesh().clone(), &touched, since, self.join.work());
+            let mesh = self.join.mesh().clone();
+            self.shared.publish(mesh, &touched, since, self.join.work());
         }
-        for (answer, any) in answers {
+        let Waiting {
+            delivered,
+            confirmed,
+            views,
+        } = waiting;
+        drop(delivered);
+        // Who asked may have gone, and then nobody misses the answer.
+        for (answer, any) in confirmed {
             let _ = answer.send(any);
         }
-        // Only after the mesh is published may readiness say that it is there.
-        drop(delivered);
-        let holds = self
-            .shards
-            .iter()
-            .filter_map(|(id, shard)| Some((id.clone(), shard.held_since()?)));
-        self.shared.applied(holds.collect());
+        for answer in views {
+            let now = Instant::now();
+            let _ = answer.send(self.shards.values().map(|shard| shard.view(now)).collect());
+        }
+        if !asked_only {
+            let held =
+                |(id, shard): (&RegistryId, &mut Shard)| Some((id.clone(), shard.held_since()?));
+            self.shared
+                .applied(self.shards.iter_mut().filter_map(held).collect());
+        }
+    }
+
+    /// Whether the mesh is to be looked at again. A shard that was closed takes nothing: a handle to it may outlive it.
+    fn apply_one(&mut self, command: Command, at: Instant, waiting: &mut Waiting) -> bool {
+        let guard = &self.settings.guard;
+        let (id, effects) = match command {
+            Command::Commit(id, transaction) => {
+                let shard = self.shards.get_mut(&id);
+                let effects = shard.map(|shard| shard.commit(transaction, at, guard));
+                (id, effects)
+            }
+            Command::Synced(id) => {
+                let effects = self
+                    .shards
+                    .get_mut(&id)
+                    .map(|shard| shard.synced(at, guard));
+                waiting.delivered.extend(self.waits.remove(&id));
+                (id, effects)
+            }
+            Command::Close(id) => {
+                let effects = self.shards.remove(&id).map(Shard::close);
+                waiting.delivered.extend(self.waits.remove(&id));
+                (id, effects)
+            }
+            Command::Confirm(id, answer) => {
+                let effects = self.shards.get_mut(&id).and_then(Shard::confirm);
+                waiting.confirmed.push((answer, effects.is_some()));
+                (id, effects)
+            }
+            Command::Config(config) => {
+                self.join.configure(config);
+                return true;
+            }
+            Command::Open(id, need, guard) => {
+                self.open(id, need, guard);
+                return false;
+            }
+            Command::Failing(id, set, why) => {
+                if let Some(shard) = self.shards.get_mut(&id) {
+                    shard.failing(set.as_ref(), &why, at);
+                }
+                return false;
+            }
+            Command::Ended(id, why) => {
+                if let Some(shard) = self.shards.get_mut(&id) {
+                    shard.ended(&why, at);
+                }
+                return false;
+            }
+            Command::View(answer) => {
+                waiting.views.push(answer);
+                return false;
+            }
+        };
+        let effects = effects.unwrap_or_default();
+        let any = !effects.is_empty();
+        for effect in effects {
+            self.join.apply(&id, effect);
+        }
+        any
     }
 
     fn open(&mut self, id: RegistryId, need: Need, guard: Option<Guard>) {
@@ -214,12 +242,6 @@ impl Store {
             }
         };
         shard.begin_run();
-    }
-
-    fn effect(&mut self, id: &RegistryId, effects: Vec<Effect>) {
-        for effect in effects {
-            self.join.apply(id, effect);
-        }
     }
 
     /// Gives up on optional registries whose time is over.

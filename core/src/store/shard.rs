@@ -30,6 +30,8 @@ pub(super) struct Shard {
     committed: Option<Instant>,
     failing: Option<Failing>,
     ended: Option<Ended>,
+    /// Whether to look for something that the guard holds.
+    may_hold: bool,
     status: StatusHandle,
 }
 
@@ -94,6 +96,7 @@ impl Shard {
             committed: None,
             failing: None,
             ended: None,
+            may_hold: false,
             status,
         }
     }
@@ -188,12 +191,14 @@ impl Shard {
     }
 
     /// Since when the guard holds something.
-    pub(super) fn held_since(&self) -> Option<Instant> {
-        self.sets
-            .values()
-            .flat_map(|set| set.held.values())
-            .map(|held| held.since)
-            .min()
+    pub(super) fn held_since(&mut self) -> Option<Instant> {
+        if !self.may_hold {
+            return None;
+        }
+        let held = self.sets.values().flat_map(|set| set.held.values());
+        let since = held.map(|held| held.since).min();
+        self.may_hold = since.is_some();
+        since
     }
 
     /// All objects in force, by key.

@@ -109,6 +109,7 @@ impl Shard {
             }
         }
         if held > 0 {
+            self.may_hold = true;
             tracing::error!(
                 target: "model",
                 registry = %self.id,
