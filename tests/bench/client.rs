@@ -139,19 +139,24 @@ impl Client {
 
     /// It has an answer to everything that it asked for, and none is under way.
     pub(crate) fn is_complete(&self) -> bool {
-        let answered = |kind| self.of(kind).answered;
-        // An incremental client that holds everything has no answer to a request by name.
-        let by_name = self.mode == Mode::Delta
-            || self
-                .types
-                .iter()
-                .all(|subscription| subscription.answered || !subscription.requested);
-        self.incoming.resources == 0
-            && answered(Kind::Cluster)
-            && answered(Kind::Listener)
-            && by_name
-            && self.assigned()
-            && self.of(Kind::Route).is_answered()
+        let wildcard = [Kind::Cluster, Kind::Listener].map(|kind| self.of(kind));
+        let named = [Kind::Endpoint, Kind::Route].map(|kind| self.of(kind));
+        let answered = match self.mode {
+            // One that holds everything gets no answer to a request by name.
+            Mode::Delta => wildcard.iter().all(|subscription| subscription.answered),
+            // One that reports the newest version of a type gets no answer to a request for all of it.
+            Mode::Sotw => {
+                let known = |subscription: &&Subscription| {
+                    subscription.answered || !subscription.version.is_empty()
+                };
+                wildcard.iter().all(known)
+                    && named
+                        .iter()
+                        .all(|subscription| subscription.answered || !subscription.requested)
+            }
+        };
+        let of_routes = self.of(Kind::Route).is_answered();
+        answered && self.assigned() && of_routes && self.incoming.resources == 0
     }
 
     /// The new version of the watched name, if one has come since this was asked last.
