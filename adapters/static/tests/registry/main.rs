@@ -5,6 +5,7 @@
     reason = "an unwrap in a test is an assertion"
 )]
 
+mod contract;
 mod faults;
 mod links;
 mod scale;
