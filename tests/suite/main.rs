@@ -9,6 +9,7 @@
 mod acceptance;
 mod architecture;
 mod bootstrap;
+mod discovery;
 mod envoy_static;
 mod every_envoy;
 mod warming;

@@ -48,15 +48,33 @@ impl Scene {
         let backend = Backend::start("web", [127, 0, 0, 1].into()).await.unwrap();
         let via = free_address().unwrap();
         let web = ServiceEntry::http("web", "web.test", via.port()).endpoint(backend.address());
-        let world = World::start_with(&[("web.yaml", &web.to_yaml())], Some(&mesh_config(10)), &[]).await;
-        let relay = Relay::start(world.discovery.addresses().grpc).await.unwrap();
+        let world =
+            World::start_with(&[("web.yaml", &web.to_yaml())], Some(&mesh_config(10)), &[]).await;
+        let relay = Relay::start(world.discovery.addresses().grpc)
+            .await
+            .unwrap();
         let sidecar = Sidecar::new("client", "default").variant(variant);
-        let envoy = sidecar.start(binary, relay.address(), world.dir()).await.unwrap();
+        let envoy = sidecar
+            .start(binary, relay.address(), world.dir())
+            .await
+            .unwrap();
         answers(via, "web.test", "web").await;
         world.synced(&sidecar.id()).await.unwrap();
-        let target = Target { via, host: "web.test".to_owned(), path: "/".to_owned() };
+        let target = Target {
+            via,
+            host: "web.test".to_owned(),
+            path: "/".to_owned(),
+        };
         let traffic = Traffic::start(vec![target], Duration::from_millis(5));
-        Self { traffic, envoy, relay, world, proxy: sidecar.id(), via, _backend: backend }
+        Self {
+            traffic,
+            envoy,
+            relay,
+            world,
+            proxy: sidecar.id(),
+            via,
+            _backend: backend,
+        }
     }
 
     /// Changes every cluster.
@@ -69,24 +87,49 @@ impl Scene {
             ensure!(self.relay.is_down(), "the relay carries");
             Ok(())
         };
-        eventually("the stream is cut", SOON, is_down).await.unwrap();
+        eventually("the stream is cut", SOON, is_down)
+            .await
+            .unwrap();
     }
 
     /// The changed clusters are in use, nothing warms, nothing was refused, and no request has failed meanwhile.
     async fn ends_well(self, connect_timeout: u32) {
         let wanted = format!("{connect_timeout}s");
         let changed = async || {
-            let dump = self.envoy.get_json("/config_dump?resource=dynamic_active_clusters").await?;
-            let clusters = dump["configs"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let web = clusters.iter().find(|entry| entry["cluster"]["name"] == format!("outbound|{}||web.test", self.via.port()));
-            ensure!(web.is_some_and(|web| web["cluster"]["connect_timeout"] == wanted.as_str()), "it is {web:?}");
+            let dump = self
+                .envoy
+                .get_json("/config_dump?resource=dynamic_active_clusters")
+                .await?;
+            let clusters = dump["configs"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let web = clusters.iter().find(|entry| {
+                entry["cluster"]["name"] == format!("outbound|{}||web.test", self.via.port())
+            });
+            ensure!(
+                web.is_some_and(|web| web["cluster"]["connect_timeout"] == wanted.as_str()),
+                "it is {web:?}"
+            );
             Ok(())
         };
-        eventually("the changed cluster is in use", BEFORE_GIVING_UP, changed).await.unwrap();
-        self.envoy.wait_stat(WARMING, BEFORE_GIVING_UP, |count| count == 0).await.unwrap();
+        eventually("the changed cluster is in use", BEFORE_GIVING_UP, changed)
+            .await
+            .unwrap();
+        self.envoy
+            .wait_stat(WARMING, BEFORE_GIVING_UP, |count| count == 0)
+            .await
+            .unwrap();
         self.world.synced(&self.proxy).await.unwrap();
         self.envoy.wait_settled(SOON).await.unwrap();
-        let endpoints = self.envoy.stat(&format!("cluster.outbound|{}||web.test;.membership_total", self.via.port())).await.unwrap();
+        let endpoints = self
+            .envoy
+            .stat(&format!(
+                "cluster.outbound|{}||web.test;.membership_total",
+                self.via.port()
+            ))
+            .await
+            .unwrap();
         assert_eq!(endpoints, 1);
         let report = self.traffic.stop().await;
         assert_eq!((report.failed, report.sent > 0), (vec![], true));
@@ -108,18 +151,29 @@ async fn a_cut_between_a_changed_cluster_and_its_endpoints(binary: &Binary, vari
     scene.relay.fault(Fault::CutAfter(CLUSTER));
     scene.change_clusters(11);
     scene.is_cut().await;
-    scene.envoy.wait_stat(WARMING, SOON, |count| count > 0).await.unwrap();
+    scene
+        .envoy
+        .wait_stat(WARMING, SOON, |count| count > 0)
+        .await
+        .unwrap();
     scene.relay.heal();
     scene.ends_well(11).await;
 }
 
-async fn a_killed_discovery_between_a_changed_cluster_and_its_endpoints(binary: &Binary, variant: Variant) {
+async fn a_killed_discovery_between_a_changed_cluster_and_its_endpoints(
+    binary: &Binary,
+    variant: Variant,
+) {
     let mut scene = Scene::start(binary, variant).await;
     scene.relay.fault(Fault::CutAfter(CLUSTER));
     scene.change_clusters(11);
     scene.is_cut().await;
     scene.world.discovery.kill().unwrap();
-    scene.envoy.wait_stat(WARMING, SOON, |count| count > 0).await.unwrap();
+    scene
+        .envoy
+        .wait_stat(WARMING, SOON, |count| count > 0)
+        .await
+        .unwrap();
     scene.world.discovery.restart().await.unwrap();
     scene.relay.heal();
     scene.ends_well(11).await;
@@ -130,15 +184,21 @@ async fn a_change_taken_back_while_the_stream_was_cut(binary: &Binary, variant: 
     scene.relay.fault(Fault::CutAfter(CLUSTER));
     scene.change_clusters(11);
     scene.is_cut().await;
-    scene.envoy.wait_stat(WARMING, SOON, |count| count > 0).await.unwrap();
+    scene
+        .envoy
+        .wait_stat(WARMING, SOON, |count| count > 0)
+        .await
+        .unwrap();
     scene.change_clusters(10);
     let taken_back = async || {
         let config = scene.world.discovery.debug("/debug/configz").await?;
-        let timeout = &config["meshConfig"]["settings"]["connect_timeout"];
+        let timeout = &config["mesh_config"]["settings"]["connect_timeout"];
         ensure!(timeout.as_f64() == Some(10.0), "it is {timeout}");
         Ok(())
     };
-    eventually("the change is taken back", SOON, taken_back).await.unwrap();
+    eventually("the change is taken back", SOON, taken_back)
+        .await
+        .unwrap();
     scene.relay.heal();
     scene.ends_well(10).await;
 }
@@ -147,23 +207,44 @@ async fn a_cluster_that_never_warms_stops_nobody(binary: &Binary, variant: Varia
     let scene = Scene::start(binary, variant).await;
     let (stuck, fine) = (free_address().unwrap(), free_address().unwrap());
     let backend = Backend::start("fine", [127, 0, 0, 1].into()).await.unwrap();
-    scene.relay.lose(ENDPOINT, &format!("outbound|{}||stuck.test", stuck.port()));
-    let entry = |name: &str, via: SocketAddr| ServiceEntry::http(name, &format!("{name}.test"), via.port()).endpoint(backend.address());
-    scene.world.mesh.write_entry(&entry("stuck", stuck)).unwrap();
-    scene.envoy.wait_stat(WARMING, SOON, |count| count > 0).await.unwrap();
+    scene
+        .relay
+        .lose(ENDPOINT, &format!("outbound|{}||stuck.test", stuck.port()));
+    let entry = |name: &str, via: SocketAddr| {
+        ServiceEntry::http(name, &format!("{name}.test"), via.port()).endpoint(backend.address())
+    };
+    scene
+        .world
+        .mesh
+        .write_entry(&entry("stuck", stuck))
+        .unwrap();
+    scene
+        .envoy
+        .wait_stat(WARMING, SOON, |count| count > 0)
+        .await
+        .unwrap();
 
     // Endpoints still move, and what is new is served while the other warms.
-    let another = Backend::start("another", [127, 0, 0, 1].into()).await.unwrap();
+    let another = Backend::start("another", [127, 0, 0, 1].into())
+        .await
+        .unwrap();
     let web = ServiceEntry::http("web", "web.test", scene.via.port()).endpoint(another.address());
     scene.world.mesh.write("web.yaml", &web.to_yaml()).unwrap();
     answers(scene.via, "web.test", "another").await;
-    assert!(scene.envoy.stat(WARMING).await.unwrap() > 0, "the cluster has warmed: what this test is about did not happen");
+    assert!(
+        scene.envoy.stat(WARMING).await.unwrap() > 0,
+        "the cluster has warmed: what this test is about did not happen"
+    );
 
     scene.world.mesh.write_entry(&entry("fine", fine)).unwrap();
     answers(fine, "fine.test", "fine").await;
 
     scene.relay.heal();
-    scene.envoy.wait_stat(WARMING, SOON, |count| count == 0).await.unwrap();
+    scene
+        .envoy
+        .wait_stat(WARMING, SOON, |count| count == 0)
+        .await
+        .unwrap();
     scene.world.synced(&scene.proxy).await.unwrap();
     scene.envoy.wait_settled(SOON).await.unwrap();
     let report = scene.traffic.stop().await;
