@@ -199,3 +199,73 @@ fn is_at(endpoint: &Endpoint, source: ServiceSource, proxy: &Proxy) -> bool {
     let cluster = source == ServiceSource::Rule || endpoint.cluster == proxy.cluster;
     cluster && endpoint.network == proxy.network && endpoint.addresses.iter().any(has)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{With, endpoint, http, mesh, port, service, sidecar};
+    use pilothouse_core::model::Protocol;
+
+    /// The targets of a sidecar at 10.0.0.1 in cluster `east` and network `n`: `HOST:PORT→TARGET`.
+    fn targets(
+        source: ServiceSource,
+        cluster: &str,
+        network: &str,
+        namespace: &str,
+    ) -> Vec<String> {
+        let mut endpoint = endpoint("10.0.0.1");
+        endpoint.cluster = cluster.into();
+        endpoint.network = network.into();
+        let ports = [http(80), port(53, Protocol::Udp)];
+        let service = service("a.com", ports).with(|service| {
+            service.source = source;
+            service.key.namespace = namespace.into();
+            service
+                .ports
+                .iter_mut()
+                .for_each(|port| port.target_port = Some(8080));
+        });
+        let proxy = Proxy {
+            cluster: "east".into(),
+            network: "n".into(),
+            ..sidecar()
+        };
+        let selection = Selection::of(&mesh([(service, vec![endpoint])]), &proxy);
+        let text = |t: &Target| format!("{}:{}→{}", t.service.host, t.port.port, t.target_port);
+        selection.own.targets.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_proxy_answers_for_the_services_of_its_address() {
+        let check = |source, cluster, network, namespace, is_target: bool| {
+            let expected: &[&str] = if is_target { &["a.com:80→8080"] } else { &[] };
+            assert_eq!(
+                targets(source, cluster, network, namespace),
+                expected,
+                "{source:?} {cluster} {network} {namespace}"
+            );
+        };
+        check(ServiceSource::Platform, "east", "n", "shop", true);
+        check(ServiceSource::Platform, "west", "n", "shop", false);
+        check(ServiceSource::Platform, "east", "m", "shop", false);
+        check(ServiceSource::Platform, "east", "n", "bank", false);
+        check(ServiceSource::Rule, "static", "n", "shop", true);
+        check(ServiceSource::Rule, "static", "m", "shop", false);
+    }
+
+    #[test]
+    fn equal_proxies_share_everything() {
+        let mesh = mesh([(
+            service("a.com", [http(80)]),
+            vec![endpoint("10.0.0.1"), endpoint("10.0.0.2")],
+        )]);
+        let other = Proxy {
+            addresses: vec!["10.0.0.2".parse().unwrap()],
+            ..sidecar()
+        };
+        assert_eq!(
+            Selection::of(&mesh, &sidecar()),
+            Selection::of(&mesh, &other)
+        );
+    }
+}

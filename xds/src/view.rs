@@ -190,3 +190,56 @@ fn alias(service: &Service) -> Option<(Host, Option<Host>)> {
 pub fn is_virtual_ip(address: &Cidr) -> bool {
     address.is_single() && !address.ip().is_unspecified()
 }
+
+#[cfg(test)]
+mod tests {
+    use pilothouse_core::model::{ServiceSource, Visibility};
+
+    use super::*;
+    use crate::sample::{With, http, mesh, service};
+
+    #[test]
+    fn a_host_means_what_its_clients_namespace_sees() {
+        let of = |namespace: &str, second, export_to| {
+            let service = service("a.com", [http(80)])
+                .created(second)
+                .with(|service| {
+                    service.key.namespace = namespace.into();
+                    service.export_to = export_to;
+                });
+            (service, vec![])
+        };
+        let mine = |namespace: &str| Some(Visibility::Namespaces([namespace.into()].into()));
+        let platform = (
+            service("b.com", [http(80)])
+                .created(9)
+                .with(|service| service.source = ServiceSource::Platform),
+            vec![],
+        );
+        let rule = (
+            service("b.com", [http(80)]).with(|service| service.key.namespace = "bank".into()),
+            vec![],
+        );
+        let mesh = mesh([
+            of("shop", 2, None),
+            of("bank", 1, mine("bank")),
+            of("old", 1, None),
+            platform,
+            rule,
+        ]);
+        let check = |namespace: Option<&str>, host: &str, expected: &str| {
+            let view = View::build(&mesh, namespace.map(NamespaceName::from).as_ref());
+            let found = view
+                .service(&Host::new(host).unwrap())
+                .map(|service| service.key.namespace.to_string());
+            assert_eq!(found.as_deref(), Some(expected), "{namespace:?} {host}");
+            assert_eq!(view.on_port(80, Class::Http).count(), 2);
+        };
+        check(None, "a.com", "old");
+        check(Some("shop"), "a.com", "shop");
+        check(Some("bank"), "a.com", "bank");
+        check(Some("other"), "a.com", "old");
+        check(None, "b.com", "shop");
+        check(Some("bank"), "b.com", "bank");
+    }
+}
