@@ -1,4 +1,4 @@
-//! The gRPC server: it moves bytes between proxies and [`protocol`](crate::protocol), within limits.
+//! The gRPC server: it moves bytes between proxies and [`protocol`], within limits.
 //!
 //! ```text
 //! accept ─► serve (HTTP/2) ─► per_type (which method) ─► body: requests ─► protocol::Stream ─► rope ─► HTTP/2
@@ -148,7 +148,7 @@ impl Server {
                     biased;
                     () = stop.cancelled() => break,
                     Some(ended) = tasks.join_next() => shared.ended(ended),
-                    _ = sweep.tick() => connections.sweep(Instant::now()),
+                    _ = sweep.tick() => shared.sweep(Instant::now()),
                     (socket, peer) = &mut next => {
                         if let Some(open) = connections.open(peer, Instant::now()) {
                             tasks.spawn(serve::serve(socket, open, Arc::clone(&shared)));
@@ -165,7 +165,7 @@ impl Server {
             tokio::select! {
                 biased;
                 Some(ended) = tasks.join_next() => shared.ended(ended),
-                _ = sweep.tick() => connections.sweep(Instant::now()),
+                _ = sweep.tick() => shared.sweep(Instant::now()),
                 () = &mut drained, if !forced => forced = true,
             }
         }
@@ -173,6 +173,11 @@ impl Server {
 }
 
 impl Shared {
+    fn sweep(&self, now: Instant) {
+        self.connections.sweep(now);
+        self.admission.sweep(now);
+    }
+
     fn ended(&self, task: Result<(), JoinError>) {
         if let Err(error) = task {
             self.context.metrics.internal_errors.inc();

@@ -4,10 +4,13 @@
 //! are complete long before the last has begun, and the buffers of all are not in memory together. Only a stream's first
 //! complete state waits; what changes afterwards goes out at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::PollSemaphore;
@@ -17,22 +20,73 @@ use crate::metrics::Metrics;
 /// How long everything must have been acknowledged before a client counts as complete that has not asked for all types.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// The places of one server.
+/// The places of one server. Cloning shares them.
 #[derive(Debug, Clone)]
-pub(crate) struct Admission {
-    places: Arc<Semaphore>,
+pub(crate) struct Admission(Arc<Places>);
+
+#[derive(Debug)]
+struct Places {
+    free: Arc<Semaphore>,
+    taken: Mutex<BTreeMap<u64, Taken>>,
+    next: AtomicU64,
     limit: Duration,
     metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    _permit: OwnedSemaphorePermit,
+    until: Instant,
 }
 
 impl Admission {
     /// So many places, each held for at most `limit`.
     pub(crate) fn new(places: usize, limit: Duration, metrics: Arc<Metrics>) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
+        let places = places.clamp(1, Semaphore::MAX_PERMITS);
+        Self(Arc::new(Places {
+            free: Arc::new(Semaphore::new(places)),
+            taken: Mutex::default(),
+            next: AtomicU64::new(0),
             limit,
             metrics,
-        }
+        }))
+    }
+
+    /// Takes places back whose time is up. A stream sees to that itself as long as it is asked for its next frame; one whose
+    /// client takes nothing is not.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.0.taken.lock().retain(|_, taken| taken.until > now);
+    }
+
+    fn seat(&self, permit: OwnedSemaphorePermit) -> Turn {
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let until = Instant::now() + self.0.limit;
+        let taken = Taken {
+            _permit: permit,
+            until,
+        };
+        self.0.taken.lock().insert(id, taken);
+        Turn::Transferring(Transfer {
+            _place: Place {
+                places: Arc::clone(&self.0),
+                id,
+            },
+            until,
+            settled: None,
+        })
+    }
+}
+
+/// Gives its place back when it is dropped.
+#[derive(Debug)]
+struct Place {
+    places: Arc<Places>,
+    id: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken.lock().remove(&self.id);
     }
 }
 
@@ -51,23 +105,33 @@ pub(crate) enum Turn {
 
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    places: PollSemaphore,
+    free: PollSemaphore,
     since: Instant,
     metrics: Arc<Metrics>,
+}
+
+impl Waiting {
+    fn new(places: &Places) -> Self {
+        places.metrics.admission_waiting.inc();
+        Self {
+            free: PollSemaphore::new(Arc::clone(&places.free)),
+            since: Instant::now(),
+            metrics: Arc::clone(&places.metrics),
+        }
+    }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.metrics.admission_waiting.dec();
-        self.metrics
-            .admission_wait
-            .observe(self.since.elapsed().as_secs_f64());
+        let waited = self.since.elapsed();
+        self.metrics.admission_wait.observe(waited.as_secs_f64());
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Transfer {
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     until: Instant,
     settled: Option<Instant>,
 }
@@ -85,21 +149,14 @@ impl Turn {
     /// Waits for a place. Places are handed over in the order in which they were asked for.
     pub(crate) fn poll_enter(&mut self, admission: &Admission, cx: &mut Context<'_>) -> Poll<()> {
         if let Self::Fresh = self {
-            *self = match Arc::clone(&admission.places).try_acquire_owned() {
-                Ok(place) => Self::transferring(place, admission),
-                Err(_) => {
-                    admission.metrics.admission_waiting.inc();
-                    Self::Waiting(Box::new(Waiting {
-                        places: PollSemaphore::new(Arc::clone(&admission.places)),
-                        since: Instant::now(),
-                        metrics: Arc::clone(&admission.metrics),
-                    }))
-                }
+            *self = match Arc::clone(&admission.0.free).try_acquire_owned() {
+                Ok(permit) => admission.seat(permit),
+                Err(_) => Self::Waiting(Box::new(Waiting::new(&admission.0))),
             };
         }
         if let Self::Waiting(waiting) = self {
-            *self = match std::task::ready!(waiting.places.poll_acquire(cx)) {
-                Some(place) => Self::transferring(place, admission),
+            *self = match ready!(waiting.free.poll_acquire(cx)) {
+                Some(permit) => admission.seat(permit),
                 None => Self::Done,
             };
         }
@@ -122,14 +179,6 @@ impl Turn {
             return None;
         }
         Some(until)
-    }
-
-    fn transferring(place: OwnedSemaphorePermit, admission: &Admission) -> Self {
-        Self::Transferring(Transfer {
-            _place: place,
-            until: Instant::now() + admission.limit,
-            settled: None,
-        })
     }
 }
 
@@ -168,7 +217,7 @@ mod tests {
             .map(|turn| enters(turn, &admission))
             .collect();
         assert_eq!(entered, [true, false, false, false]);
-        assert_eq!(admission.metrics.admission_waiting.get(), 3);
+        assert_eq!(admission.0.metrics.admission_waiting.get(), 3);
 
         turns.remove(1); // it was next, and has hung up
         turns.remove(0);
@@ -180,7 +229,7 @@ mod tests {
             enters(&mut turns[0], &admission),
             "once complete, it never waits again"
         );
-        assert_eq!(admission.metrics.admission_waiting.get(), 0);
+        assert_eq!(admission.0.metrics.admission_waiting.get(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -211,6 +260,24 @@ mod tests {
             "time is up"
         );
         assert!(matches!(turn, Turn::Done));
-        assert_eq!(admission.places.available_permits(), 1);
+        assert_eq!(admission.0.free.available_permits(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_taken_back_from_a_stream_that_is_stuck() {
+        let admission = admission(1);
+        let (mut stuck, mut next) = (Turn::Fresh, Turn::Fresh);
+        assert!(enters(&mut stuck, &admission));
+        assert!(!enters(&mut next, &admission));
+        admission.sweep(Instant::now() + LIMIT - Duration::from_millis(1));
+        assert!(!enters(&mut next, &admission));
+        admission.sweep(Instant::now() + LIMIT);
+        assert!(enters(&mut next, &admission));
+        drop(stuck);
+        assert_eq!(
+            admission.0.free.available_permits(),
+            0,
+            "it is not given back twice"
+        );
     }
 }

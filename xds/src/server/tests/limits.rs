@@ -171,6 +171,29 @@ async fn a_connection_that_never_speaks_http_is_closed() {
 }
 
 #[tokio::test]
+async fn a_peer_that_gives_no_sign_of_life_is_closed() {
+    let server = server(Limits {
+        keepalive: Duration::from_millis(50),
+        keepalive_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    let mut living = server.delta().await;
+    living.subscribe();
+    let mut dead = TcpStream::connect(server.address).await.unwrap();
+    dead.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    until("both", || server.connections.len() == 2).await;
+    let mut frames = Vec::new();
+    soon("the end", dead.read_to_end(&mut frames))
+        .await
+        .unwrap_or_default();
+    assert!(!frames.is_empty(), "it was asked first");
+    assert_eq!(server.limited("handshake"), 0);
+    assert_eq!(living.next().await.resources.len(), 1);
+}
+
+#[tokio::test]
 async fn a_first_message_has_to_come() {
     let server = server(Limits::default());
     let mut client = server.delta().await;
