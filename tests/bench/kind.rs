@@ -31,7 +31,8 @@ impl Kind {
 }
 
 /// Which variant of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     /// Incremental.
     Delta,

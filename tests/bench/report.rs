@@ -4,9 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::kind::Mode;
+
 /// All figures of one run; what could not be seen is absent.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    pub(crate) mode: Mode,
     pub(crate) clients: usize,
     pub(crate) services: Option<usize>,
     pub(crate) endpoints: Option<usize>,
@@ -196,7 +199,12 @@ impl fmt::Display for Report {
                 back.removals,
                 back.bytes as f64 / 1e6
             ),
-            "0 resources",
+            // State of the world has no way to say what is held.
+            if self.mode == Mode::Delta {
+                "0 resources"
+            } else {
+                ""
+            },
         )?;
         if back.broken > 0 {
             rows.row("  connections broken", &back.broken.to_string(), "0")?;

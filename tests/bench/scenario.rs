@@ -54,7 +54,7 @@ pub(crate) async fn run(mesh: &Mesh, fleet: impl FnOnce(SocketAddr) -> Options) 
         least_assignments: mesh.services,
         ..fleet(server.addresses().grpc)
     };
-    let clients = options.clients;
+    let (mode, clients) = (options.mode, options.clients);
     let mut fleet = Fleet::start(options)?;
     let cold = first_configuration(&mut fleet, Some(&id)).await?;
     let connected_kb = memory_kb(&id, "VmRSS")?;
@@ -65,6 +65,7 @@ pub(crate) async fn run(mesh: &Mesh, fleet: impl FnOnce(SocketAddr) -> Options) 
     };
     let reconnect = reconnect(&mut fleet, Some(&id)).await?;
     Ok(Report {
+        mode,
         clients,
         services: Some(mesh.services),
         endpoints: Some(mesh.endpoints),
@@ -80,11 +81,12 @@ pub(crate) async fn run(mesh: &Mesh, fleet: impl FnOnce(SocketAddr) -> Options) 
 
 /// Measures a server that runs already, whatever it serves: everybody's first configuration and return.
 pub(crate) async fn attach(options: Options) -> Result<Report> {
-    let clients = options.clients;
+    let (mode, clients) = (options.mode, options.clients);
     let mut fleet = Fleet::start(options)?;
     let cold = first_configuration(&mut fleet, None).await?;
     let reconnect = reconnect(&mut fleet, None).await?;
     Ok(Report {
+        mode,
         clients,
         services: None,
         endpoints: None,
