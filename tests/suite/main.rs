@@ -9,6 +9,7 @@
 mod acceptance;
 mod architecture;
 mod bootstrap;
+mod custom_adapter;
 mod discovery;
 mod envoy_static;
 mod every_envoy;

@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pilothouse_core::model::{
-    Endpoint, EndpointPort, Host, Protocol, Service, ServiceKey, ServicePort,
-};
 use pilothouse_core::registry::{
-    EndpointPart, Meta, Object, Origin, Problem, Registry, RegistryId, RunError, SetId, Updates,
-    Value,
+    Meta, Object, Origin, Registry, RegistryId, RunError, SetId, Tx, Updates,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::csv::parse;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -22,7 +20,7 @@ pub struct CsvRegistry {
 }
 
 impl CsvRegistry {
-    /// Reads this file, and again whenever its content has changed: it is looked at every 200 ms.
+    /// Reads this file, and again whenever its content has changed: it is looked at every 100 ms.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             id: RegistryId::new("Csv", "example"),
@@ -30,50 +28,39 @@ impl CsvRegistry {
         }
     }
 
-    /// The objects that the text states, and what is wrong with which line.
-    fn parse(&self, text: &str) -> (Vec<Object>, Vec<(Origin, Problem)>) {
-        let (mut services, mut problems) = (BTreeMap::new(), Vec::new());
+    /// States the whole text. A host with a line that cannot be read keeps what was good before.
+    fn state(&self, text: &str, set: &SetId, tx: &mut Tx) {
+        let mut lines: BTreeMap<&str, Vec<(usize, &str)>> = BTreeMap::new();
         for (at, line) in (1..)
             .zip(text.lines())
             .filter(|(_, line)| !line.trim().is_empty())
         {
-            let origin = Origin::new(format!("{}:{at}", self.path.display()));
-            match parse_line(line) {
-                Ok((host, port, endpoint)) => {
-                    let (_, ports, endpoints) = services
-                        .entry(host)
-                        .or_insert_with(|| (origin, BTreeMap::new(), Vec::new()));
-                    ports.insert(port.port, port);
-                    endpoints.push(endpoint);
+            lines
+                .entry(line.split(',').next().unwrap_or(line))
+                .or_default()
+                .push((at, line));
+        }
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for (name, lines) in lines {
+            let origin = Origin::new(format!("{}:{}", self.path.display(), lines[0].0));
+            let metas = ["CsvService", "CsvEndpoints"].map(|kind| Meta::new(kind, "default", name));
+            match parse(name, &lines) {
+                Ok(values) => {
+                    good.extend(metas.into_iter().zip(values).map(|(meta, value)| Object {
+                        meta,
+                        origin: origin.clone(),
+                        value,
+                    }))
                 }
-                Err(problem) => problems.push((origin, problem)),
+                Err(problem) => {
+                    bad.extend(metas.map(|meta| (meta.key, origin.clone(), problem.clone())))
+                }
             }
         }
-        let objects = services
-            .into_iter()
-            .flat_map(|(host, (origin, ports, endpoints))| {
-                let key = ServiceKey {
-                    namespace: "default".into(),
-                    host,
-                };
-                let name = key.host.as_str();
-                let service = Service::new(key.clone(), ports.into_values().collect());
-                let endpoints = EndpointPart {
-                    service: key.clone(),
-                    part: "csv".into(),
-                    endpoints,
-                };
-                [
-                    ("CsvService", Value::Service(service)),
-                    ("CsvEndpoints", Value::Endpoints(endpoints)),
-                ]
-                .map(|(kind, value)| Object {
-                    meta: Meta::new(kind, "default", name),
-                    origin: origin.clone(),
-                    value,
-                })
-            });
-        (objects.collect(), problems)
+        tx.replace(set.clone(), good);
+        for (key, origin, problem) in bad {
+            tx.reject(set, Some(key), origin, vec![problem]);
+        }
     }
 }
 
@@ -84,71 +71,26 @@ impl Registry for CsvRegistry {
     }
 
     async fn run(&self, updates: Updates, stop: CancellationToken) -> Result<(), RunError> {
-        let (set, mut seen) = (SetId::new("endpoints"), None);
+        let (set, mut seen) = (SetId::new("file"), None);
         loop {
             match tokio::fs::read_to_string(&self.path).await {
-                Ok(text) if seen.as_ref() != Some(&text) => {
-                    let (objects, problems) = self.parse(&text);
+                Ok(text) if seen.as_ref() == Some(&text) => {}
+                Ok(text) => {
                     let mut tx = updates.begin();
-                    tx.replace(set.clone(), objects);
-                    for (origin, problem) in problems {
-                        tx.reject(&set, None, origin, vec![problem]);
-                    }
+                    self.state(&text, &set, &mut tx);
                     tx.commit().await?;
                     updates.synced().await?;
                     seen = Some(text);
                 }
-                Ok(_) => {}
                 Err(error) => {
                     updates.failing(Some(&set), &error);
-                    // The next content is stated even if it is the same: that ends the failure.
-                    seen = None;
+                    seen = None; // What comes next is stated even if it is the same: that ends the failure.
                 }
             }
-            if stop
-                .run_until_cancelled(tokio::time::sleep(Duration::from_millis(200)))
-                .await
-                .is_none()
-            {
+            let pause = tokio::time::sleep(Duration::from_millis(100));
+            if stop.run_until_cancelled(pause).await.is_none() {
                 return Ok(());
             }
         }
     }
-}
-
-fn parse_line(line: &str) -> Result<(Host, ServicePort, Endpoint), Problem> {
-    let [host, port, protocol, address] = line.split(',').map(str::trim).collect::<Vec<_>>()[..]
-    else {
-        return Err(Problem::error("", "a line is host,port,protocol,address"));
-    };
-    let port: u16 = port
-        .parse()
-        .map_err(|_| Problem::error("port", format!("{port:?} is no port")))?;
-    let protocol = Protocol::parse(protocol)
-        .ok_or_else(|| Problem::error("protocol", format!("{protocol:?} is no protocol")))?;
-    let host = Host::new(host).map_err(|error| Problem::error("host", error.to_string()))?;
-    let address = address
-        .parse()
-        .map_err(|error| Problem::error("address", format!("{error}")))?;
-    let port = ServicePort {
-        port,
-        name: format!("port-{port}").into(),
-        protocol,
-        target_port: None,
-    };
-    let ports = Some(
-        [EndpointPort {
-            name: port.name.clone(),
-            port: port.port,
-        }]
-        .into(),
-    );
-    Ok((
-        host,
-        port,
-        Endpoint {
-            ports,
-            ..Endpoint::at(address)
-        },
-    ))
 }

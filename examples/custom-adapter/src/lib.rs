@@ -8,6 +8,7 @@
 
 mod adapter;
 mod control_plane;
+mod csv;
 
 pub use adapter::CsvRegistry;
 pub use control_plane::ControlPlane;
