@@ -11,6 +11,7 @@ mod document;
 mod fields;
 mod json;
 mod manifest;
+mod meta;
 mod places;
 mod snippet;
 mod yaml;

@@ -9,6 +9,7 @@ use serde_saphyr::{Budget, MessageFormatter, Options, UserMessageFormatter};
 
 use super::document::{Document, split};
 use super::manifest;
+use super::meta;
 use super::places::Places;
 use super::snippet::{Place, Source};
 use super::{Fault, Manifest};
@@ -105,7 +106,7 @@ fn glimpse(text: &str) -> Option<ObjectKey> {
             }
         }
     }
-    Some(manifest::key(kind?, namespace, name?))
+    Some(meta::key(kind?, namespace, name?))
 }
 
 /// A plain or quoted value on one line.
