@@ -96,9 +96,7 @@ impl Sidecar {
     /// How it announces itself.
     pub fn node(&self) -> Result<Node> {
         let params = self.params(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        bootstrap(&params)
-            .node
-            .context("the bootstrap has no node")
+        bootstrap(&params).node.context("the bootstrap has no node")
     }
 
     fn params(&self, discovery: SocketAddr) -> Result<BootstrapParams> {

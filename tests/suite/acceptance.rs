@@ -18,7 +18,10 @@ use crate::world::{SOON, World};
 const SHAPES: [(&str, &str); 3] = [
     ("http.yaml", include_str!("acceptance/meshes/http.yaml")),
     ("tcp.yaml", include_str!("acceptance/meshes/tcp.yaml")),
-    ("inbound.yaml", include_str!("acceptance/meshes/inbound.yaml")),
+    (
+        "inbound.yaml",
+        include_str!("acceptance/meshes/inbound.yaml"),
+    ),
 ];
 
 const STRICT: &str = "
@@ -39,24 +42,51 @@ async fn captured_traffic() {
 
 #[tokio::test]
 async fn captured_traffic_of_a_foreign_namespace() {
-    check(&SHAPES, None, &[Sidecar::new("foreign", "rivals").at([10, 1, 0, 9].into()).interception("REDIRECT")]).await;
+    check(
+        &SHAPES,
+        None,
+        &[Sidecar::new("foreign", "rivals")
+            .at([10, 1, 0, 9].into())
+            .interception("REDIRECT")],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn traffic_that_is_not_captured() {
-    check(&SHAPES, None, &[bound("none"), bound("http-proxy").with("HTTP_PROXY_PORT", "17998")]).await;
+    check(
+        &SHAPES,
+        None,
+        &[
+            bound("none"),
+            bound("http-proxy").with("HTTP_PROXY_PORT", "17998"),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn transparent_and_dual_stack() {
     let dual = captured("dual").with("INSTANCE_IPS", "10.1.0.1,fd00::1:1");
-    let six = Sidecar::new("six", "shop").at("fd00::1:1".parse().unwrap()).interception("REDIRECT");
-    check(&SHAPES, None, &[captured("tproxy").interception("TPROXY"), dual, six]).await;
+    let six = Sidecar::new("six", "shop")
+        .at("fd00::1:1".parse().unwrap())
+        .interception("REDIRECT");
+    check(
+        &SHAPES,
+        None,
+        &[captured("tproxy").interception("TPROXY"), dual, six],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_strict_mesh() {
-    check(&SHAPES, Some(STRICT), &[captured("redirect"), bound("none")]).await;
+    check(
+        &SHAPES,
+        Some(STRICT),
+        &[captured("redirect"), bound("none")],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -80,19 +110,26 @@ async fn every_example() {
     assert!(!examples.is_empty(), "no example has a mesh");
     for dir in examples {
         let files: Vec<_> = files(&dir);
-        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
         check(&files, None, &[captured("redirect"), bound("none")]).await;
     }
 }
 
 /// A sidecar whose workload is at 10.1.0.1.
 fn captured(name: &str) -> Sidecar {
-    Sidecar::new(name, "shop").at([10, 1, 0, 1].into()).interception("REDIRECT")
+    Sidecar::new(name, "shop")
+        .at([10, 1, 0, 1].into())
+        .interception("REDIRECT")
 }
 
 /// A sidecar that binds what its clients dial, as far as that needs no privilege.
 fn bound(name: &str) -> Sidecar {
-    Sidecar::new(name, "shop").at([10, 1, 0, 8].into()).with("UNPRIVILEGED_POD", "true")
+    Sidecar::new(name, "shop")
+        .at([10, 1, 0, 8].into())
+        .with("UNPRIVILEGED_POD", "true")
 }
 
 /// Every sidecar, in both variants of the protocol, with every version of Envoy; and what each is to have, as one file.
@@ -114,13 +151,30 @@ async fn check(files: &[(&str, &str)], mesh_config: Option<&str>, sidecars: &[Si
 }
 
 async fn accepts(world: &World, binary: &Binary, sidecar: &Sidecar, variant: Variant) {
-    let name = format!("{variant:?}-{}-{}", binary.version().replace('.', "-"), sidecar.id()).to_lowercase();
+    let name = format!(
+        "{variant:?}-{}-{}",
+        binary.version().replace('.', "-"),
+        sidecar.id()
+    )
+    .to_lowercase();
     let sidecar = sidecar.clone().named(&name).variant(variant);
     let what = || format!("{variant:?}, Envoy {}, {}", binary.version(), sidecar.id());
-    let envoy = sidecar.start(binary, world.discovery.addresses().grpc, world.dir()).await.unwrap();
-    envoy.wait_ready(SOON).await.unwrap_or_else(|error| panic!("{}: {error:#}", what()));
-    world.synced(&sidecar.id()).await.unwrap_or_else(|error| panic!("{}: {error:#}", what()));
-    envoy.wait_settled(SOON).await.unwrap_or_else(|error| panic!("{}: {error:#}", what()));
+    let envoy = sidecar
+        .start(binary, world.discovery.addresses().grpc, world.dir())
+        .await
+        .unwrap();
+    envoy
+        .wait_ready(SOON)
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error:#}", what()));
+    world
+        .synced(&sidecar.id())
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error:#}", what()));
+    envoy
+        .wait_settled(SOON)
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error:#}", what()));
     holds_everything(world, &envoy, &sidecar, variant).await;
 }
 
@@ -140,15 +194,21 @@ async fn holds_everything(world: &World, envoy: &Envoy, sidecar: &Sidecar, varia
         }
     }
     // Endpoints that Envoy finds by itself are on the same page.
-    held.assignments.retain(|name, _| expected.assignments.contains_key(name));
+    held.assignments
+        .retain(|name, _| expected.assignments.contains_key(name));
     assert_eq!(held, expected, "{variant:?}, {}", sidecar.id());
     assert!(!expected.clusters.is_empty() && !expected.listeners.is_empty());
 }
 
 /// What a proxy like this is to have is accepted as a file, by every version of Envoy.
 async fn validate(world: &World, sidecar: &Sidecar) -> Value {
-    let sidecar = sidecar.clone().named(&format!("file-{}", sidecar.id().replace('.', "-")));
-    let mut client = DeltaClient::connect(world.discovery.addresses().grpc, sidecar.node().unwrap()).await.unwrap();
+    let sidecar = sidecar
+        .clone()
+        .named(&format!("file-{}", sidecar.id().replace('.', "-")));
+    let mut client =
+        DeltaClient::connect(world.discovery.addresses().grpc, sidecar.node().unwrap())
+            .await
+            .unwrap();
     client.subscribe(CLUSTER, &[]).unwrap();
     client.expect(CLUSTER).await.unwrap();
     let (dump, _) = world.snapshot(&sidecar).await;
@@ -216,15 +276,26 @@ fn skipped(what: &str, why: &str) {
 /// The directories of manifests among the examples.
 fn examples() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let mut found: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path().join("mesh")).filter(|dir| dir.is_dir()).collect();
+    let mut found: Vec<_> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("mesh"))
+        .filter(|dir| dir.is_dir())
+        .collect();
     found.sort();
     found
 }
 
 fn files(dir: &Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     entries
         .filter(|path| path.is_file())
-        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(path).unwrap()))
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_str().unwrap().to_owned(),
+                std::fs::read_to_string(path).unwrap(),
+            )
+        })
         .collect()
 }

@@ -198,5 +198,7 @@ pub(crate) async fn answers(via: SocketAddr, host: &str, body: &str) {
         ensure!(answer.body == body, "it answers {answer:?}");
         Ok(())
     };
-    eventually(&format!("{host} answers {body:?} at {via}"), SOON, asked).await.unwrap();
+    eventually(&format!("{host} answers {body:?} at {via}"), SOON, asked)
+        .await
+        .unwrap();
 }

@@ -243,7 +243,8 @@ impl Stream {
 
     /// The pass is over, and the client has been sent everything.
     pub(super) fn settle(&mut self) {
-        if self.channels.iter().all(|channel| channel.open.is_empty())
+        let quiet = |channel: &Channel| channel.open.is_empty() && !channel.pending;
+        if self.channels.iter().all(quiet)
             && let (Some(newest), Some(since)) = (&self.newest, self.unsettled.take())
         {
             self.settled = Some(Settled {
@@ -281,6 +282,9 @@ impl Stream {
         let mut held = Held::reported(&self.shared, &goal, &interest, reported);
         match resource_type {
             ResourceType::Endpoint => match std::mem::take(&mut self.due) {
+                // While a cluster warms, a client that comes back does not ask for clusters. Which versions it has of them is
+                // not known, and whatever it has, it waits for this.
+                Due::Nothing if self.awaits_clusters() => held = Held::default(),
                 Due::Nothing => {}
                 Due::Names(names) => held.forget(&names),
                 Due::Everything => held = Held::default(),
@@ -289,6 +293,11 @@ impl Stream {
             ResourceType::Listener | ResourceType::Route => {}
         }
         self.channel_mut(resource_type).held = held;
+    }
+
+    /// Whether clusters are served and have not been asked for.
+    fn awaits_clusters(&self) -> bool {
+        self.service == Service::Ads && !self.channel(ResourceType::Cluster).subscription.asked()
     }
 
     /// A version of the whole state says only something where everything is asked for.
@@ -468,7 +477,7 @@ impl Stream {
     ) -> Response {
         let resource_type = goal.resource_type;
         self.last_nonce += 1;
-        self.responses += 1;
+        self.responses += u64::from(self.unsettled.is_some());
         let (number, nonce) = (self.last_nonce, self.nonce_text(self.last_nonce));
         let version = sotw::version(&segments);
         let mut gone = plan.removed.clone();
