@@ -20,8 +20,6 @@ pub(super) struct Lane {
     /// As published, which may be behind the mesh.
     views: Views,
     scopes: BTreeMap<ForAssignments, Scope<inputs::Assignments>>,
-    /// Hosts of services that the mesh has lost and the published configuration still has: their last endpoints stay.
-    leaving: BTreeSet<Host>,
     memo: Memo,
 }
 
@@ -32,22 +30,15 @@ impl Lane {
             mesh,
             views,
             scopes: BTreeMap::new(),
-            leaving: BTreeSet::new(),
             memo: Memo::new(metrics),
         }
     }
 
     /// Follows a change of these services' endpoints.
     pub(super) fn follow(&mut self, mesh: Arc<Mesh>, touched: &BTreeSet<ServiceKey>) {
-        let gone = touched.iter().filter(|key| mesh.service(key).is_none());
-        self.leaving.extend(gone.map(|key| key.host.clone()));
         self.mesh = mesh;
-        let hosts: BTreeSet<Host> = touched
-            .iter()
-            .map(|key| &key.host)
-            .filter(|host| !self.leaving.contains(*host))
-            .cloned()
-            .collect();
+        let hosts = touched.iter().map(|key| &key.host);
+        let hosts = hosts.filter(|host| !self.is_ahead(host)).cloned().collect();
         let seen = Seen {
             mesh: &self.mesh,
             views: &self.views,
@@ -61,14 +52,12 @@ impl Lane {
     pub(super) fn configured(&mut self, mesh: Arc<Mesh>, views: Views, hosts: &BTreeSet<Host>) {
         let before = std::mem::replace(&mut self.views, views);
         self.mesh = mesh;
-        // A host that left the mesh after this configuration was computed leaves with the next.
+        let hosts = hosts
+            .iter()
+            .filter(|host| !self.is_ahead(host))
+            .cloned()
+            .collect();
         let (mesh, views) = (&self.mesh, &self.views);
-        self.leaving.retain(|host| {
-            views
-                .services(host)
-                .any(|service| mesh.service(&service.key).is_none())
-        });
-        let hosts = hosts.difference(&self.leaving).cloned().collect();
         for scope in self.scopes.values_mut() {
             scope.update(
                 Seen {
@@ -80,6 +69,17 @@ impl Lane {
                 &mut self.memo,
             );
         }
+    }
+
+    /// Whether the mesh has lost a service of this host, or has it otherwise than it was published. Endpoints of the mesh do
+    /// not fit such a service: the last that did stay until the configuration has followed, which then names the host.
+    fn is_ahead(&self, host: &Host) -> bool {
+        self.views.services(host).any(|published| {
+            let newest = self.mesh.service(&published.key);
+            newest.is_none_or(|newest| {
+                newest.resolution != published.resolution || newest.ports != published.ports
+            })
+        })
     }
 
     /// What proxies of this namespace and projection get.
