@@ -30,3 +30,6 @@ pub use report::{Exchange, Refused, Settled, StreamReport, TypeReport};
 pub use stream::{Mode, Service, Stream};
 
 pub use crate::fanout::Interest;
+
+#[cfg(test)]
+mod tests;

@@ -61,15 +61,13 @@ pub struct Work {
     pub bytes: u64,
 }
 
-/// Whether the load assignments of new clusters are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Coverage {
-    /// None of the clusters has one.
-    NotNeeded,
-    /// All are.
-    Complete,
-    /// Some are not.
-    Missing,
+/// Those of new clusters that have a load assignment.
+#[derive(Debug, Clone)]
+pub(crate) struct Coverage {
+    /// It is asked for.
+    pub(crate) asked: Arc<Fresh>,
+    /// It is not.
+    pub(crate) unasked: Arc<Fresh>,
 }
 
 impl Default for Fanout {
@@ -183,29 +181,30 @@ impl Fanout {
             })
     }
 
-    /// Whether those of the new clusters that have a load assignment are asked for.
+    /// Which of the new clusters have a load assignment that is asked for, or not.
     pub(crate) fn coverage(
         &self,
         fresh: &Arc<Fresh>,
         assignments: &Arc<Set>,
-        asked: &Interest,
+        interest: &Interest,
     ) -> Coverage {
-        let key = (address(fresh), address(assignments), asked.address());
+        let key = (address(fresh), address(assignments), interest.address());
         let guards = || {
             let both: [Guard; 2] = [guard(fresh), guard(assignments)];
-            both.into_iter().chain(asked.guard()).collect()
+            both.into_iter().chain(interest.guard()).collect()
         };
         self.coverage.get(key, guards, || {
-            let mut needed = fresh
+            let assigned = fresh
                 .iter()
-                .filter(|name| assignments.get(name.as_str()).is_some())
-                .peekable();
-            if needed.peek().is_none() {
-                Coverage::NotNeeded
-            } else if needed.all(|name| asked.contains(name.as_str())) {
-                Coverage::Complete
-            } else {
-                Coverage::Missing
+                .filter(|name| assignments.get(name.as_str()).is_some());
+            let (mut asked, mut unasked): (Vec<Name>, Vec<Name>) = assigned
+                .cloned()
+                .partition(|name| interest.contains(name.as_str()));
+            asked.sort_unstable();
+            unasked.sort_unstable();
+            Coverage {
+                asked: Arc::new(Fresh::new(asked)),
+                unasked: Arc::new(Fresh::new(unasked)),
             }
         })
     }

@@ -20,15 +20,10 @@ struct Warming {
     fresh: Arc<Fresh>,
     /// The response that carried them, until it is acknowledged.
     clusters: Option<u64>,
-    assignments: Assignments,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Assignments {
-    Unsent,
-    /// The last of them were in this response.
-    Sent(u64),
-    Acknowledged,
+    /// Those whose load assignments have yet to be asked for and sent; all, until that has been looked at.
+    unsent: Option<Arc<Fresh>>,
+    /// Those whose load assignments have been sent, by the response that had the last of them.
+    sent: Vec<(u64, Arc<Fresh>)>,
 }
 
 impl Gate {
@@ -38,7 +33,8 @@ impl Gate {
             self.warming.push(Warming {
                 fresh: fresh.clone(),
                 clusters: Some(nonce),
-                assignments: Assignments::Unsent,
+                unsent: Some(fresh.clone()),
+                sent: Vec::new(),
             });
         }
     }
@@ -48,11 +44,7 @@ impl Gate {
         for warming in &mut self.warming {
             match resource_type {
                 ResourceType::Cluster => warming.clusters = warming.clusters.filter(|n| *n > nonce),
-                ResourceType::Endpoint => {
-                    if matches!(warming.assignments, Assignments::Sent(n) if n <= nonce) {
-                        warming.assignments = Assignments::Acknowledged;
-                    }
-                }
+                ResourceType::Endpoint => warming.sent.retain(|(sent, _)| *sent > nonce),
                 ResourceType::Listener | ResourceType::Route => {}
             }
         }
@@ -64,8 +56,9 @@ impl Gate {
             ResourceType::Cluster => self.warming.retain(|w| w.clusters != Some(nonce)),
             ResourceType::Endpoint => {
                 for warming in &mut self.warming {
-                    if warming.assignments == Assignments::Sent(nonce) {
-                        warming.assignments = Assignments::Unsent;
+                    if warming.sent.iter().any(|(sent, _)| *sent <= nonce) {
+                        warming.unsent = Some(warming.fresh.clone());
+                        warming.sent.retain(|(sent, _)| *sent > nonce);
                     }
                 }
             }
@@ -81,14 +74,13 @@ impl Gate {
         coverage: impl Fn(&Arc<Fresh>) -> Coverage,
     ) {
         for warming in &mut self.warming {
-            if warming.assignments == Assignments::Unsent {
-                warming.assignments = match (coverage(&warming.fresh), open) {
-                    (Coverage::Missing, _) => Assignments::Unsent,
-                    (Coverage::NotNeeded, _) | (Coverage::Complete, None) => {
-                        Assignments::Acknowledged
-                    }
-                    (Coverage::Complete, Some(nonce)) => Assignments::Sent(nonce),
-                };
+            let Some(unsent) = warming.unsent.take() else {
+                continue;
+            };
+            let Coverage { asked, unasked } = coverage(&unsent);
+            warming.unsent = (!unasked.is_empty()).then_some(unasked);
+            if let Some(nonce) = open.filter(|_| !asked.is_empty()) {
+                warming.sent.push((nonce, asked));
             }
         }
     }
@@ -96,10 +88,19 @@ impl Gate {
     /// The clusters that are not ready; `assignments` says whether the client asks for any.
     pub(super) fn unready(&mut self, assignments: bool) -> Vec<Arc<Fresh>> {
         self.warming.retain(|w| {
-            let assigned = !assignments || w.assignments == Assignments::Acknowledged;
-            w.clusters.is_some() || !assigned
+            let assigned = w.unsent.is_none() && w.sent.is_empty();
+            w.clusters.is_some() || assignments && !assigned
         });
-        self.warming.iter().map(|w| w.fresh.clone()).collect()
+        let mut unready = Vec::new();
+        for warming in &self.warming {
+            if warming.clusters.is_some() {
+                unready.push(warming.fresh.clone());
+            } else {
+                unready.extend(warming.unsent.iter().cloned());
+                unready.extend(warming.sent.iter().map(|(_, fresh)| fresh.clone()));
+            }
+        }
+        unready
     }
 
     /// Nothing waits for these any longer.

@@ -74,7 +74,8 @@ impl Stream {
                 match step {
                     Step::Send(response) => return Some(response),
                     Step::Done => {}
-                    Step::Busy => busy = true,
+                    // Endpoints join at any time. Waiting for a moment without would be waiting for ever.
+                    Step::Busy => busy |= resource_type != ResourceType::Endpoint,
                     Step::Withheld => withheld = true,
                 }
             }
@@ -261,8 +262,10 @@ impl Stream {
         now: Instant,
     ) -> Step {
         loop {
-            let refusals = &self.channel(goal.resource_type).refusals;
-            if !refusals.has_suspects() {
+            let channel = self.channel(goal.resource_type);
+            let refusals = &channel.refusals;
+            let waits = channel.open.iter().any(|open| open.trial);
+            if waits || !refusals.has_suspects() {
                 return Step::Done;
             }
             let next = refusals.next_trial(self.settings.trials_per_minute);
@@ -374,7 +377,10 @@ impl Stream {
             self.wake_at(started + gate);
             return false;
         }
-        let answered = users.into_iter().all(|t| self.channel(t).open.is_empty());
+        // A listener that goes replaces something, too; a route that goes does not.
+        let routes = &self.channel(ResourceType::Route).open;
+        let answered = self.channel(ResourceType::Listener).open.is_empty()
+            && routes.iter().all(|open| open.upserts.is_empty());
         if answered && self.routes_are_asked_for() {
             return true;
         }

@@ -27,7 +27,7 @@ pub(super) struct Inputs<'a> {
     pub(super) trial: bool,
     /// Clusters that the client does not have yet.
     pub(super) unready: &'a [Arc<Fresh>],
-    /// Load assignments: clusters that the client has in other versions than the goal says.
+    /// Load assignments: clusters of which the client has something else than the goal says.
     pub(super) clusters: &'a [Exception],
     pub(super) removals: Removals<'a>,
 }
@@ -228,7 +228,7 @@ impl Own {
         let has = inputs.held.has(name.as_str());
         let said = inputs.goal.get(name.as_str());
         let said_version = said.as_ref().map(|item| item.version);
-        let next = match actual(inputs, name).or(said) {
+        let next = match said.or_else(|| leaving(inputs, name)) {
             Some(item) if has.version() == Some(item.version) => has,
             Some(item) => {
                 if self.may_send(inputs, &item, &has) {
@@ -282,8 +282,8 @@ fn concerned<'a>(inputs: &'a Inputs<'_>, diff: &'a Diff) -> Vec<&'a Name> {
     names
 }
 
-/// The load assignment of a cluster that the client has in another version than the goal says.
-fn actual(inputs: &Inputs<'_>, name: &Name) -> Option<Item> {
+/// The load assignment of a cluster that the client is to lose, and has as long as something uses it.
+fn leaving(inputs: &Inputs<'_>, name: &Name) -> Option<Item> {
     let version = find(inputs.clusters, name.as_str())?.version()?;
     let resource = inputs.goal.set.get(name.as_str())?.clone();
     let version = resource.version.and(version);
