@@ -54,7 +54,7 @@ impl Binary {
                 )
             })?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let version = text.split('/').nth(1).with_context(|| {
+        let version = version_in(&text).with_context(|| {
             format!(
                 "{} (ENVOY_BIN) is no Envoy: its --version says {text:?}",
                 path.display()
@@ -86,4 +86,22 @@ fn fetch(version: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(
         String::from_utf8_lossy(&output.stdout).trim(),
     ))
+}
+
+/// Of `PATH  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`, the number.
+fn version_in(text: &str) -> Option<&str> {
+    let (_, build) = text.split_once("version: ")?;
+    build.split('/').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_in;
+
+    #[test]
+    fn the_version_is_found_whatever_the_path() {
+        let text = "\n/a/b/envoy  version: bad8280d/1.36.4/Clean/RELEASE/BoringSSL\n";
+        assert_eq!(version_in(text), Some("1.36.4"));
+        assert_eq!(version_in("busybox/1.36.1"), None);
+    }
 }
