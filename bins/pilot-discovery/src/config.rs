@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use pilothouse_core::debounce;
 use pilothouse_core::store::GuardSettings;
@@ -42,8 +43,6 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The file of mesh-wide settings.
     pub mesh_config: Option<PathBuf>,
-    /// The DNS suffix of hosts that belong to this mesh.
-    pub domain: String,
     /// The name of the cluster that the sources belong to.
     pub cluster_id: String,
     /// Where discovery is served.
@@ -108,6 +107,12 @@ pub fn exit_code(error: &clap::Error) -> u8 {
 
 fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, String> {
     let mut warnings = matches.map(inert::warnings).unwrap_or_default();
+    if matches.is_some_and(|matches| given(matches, "domain")) {
+        warnings.push(format!(
+            "--domain {} has no effect on the registry Static: hosts are written in full there, and a proxy's node id says its own domain",
+            args.domain
+        ));
+    }
     let mut sources = Vec::new();
     for platform in &args.registries {
         let Platform::Static = platform;
@@ -136,7 +141,6 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
     Ok(Config {
         sources,
         mesh_config: args.mesh_config,
-        domain: args.domain.trim_matches('.').to_owned(),
         cluster_id: args.cluster_id,
         grpc_addr: args.grpc_addr,
         http_addr: args.http_addr,
@@ -150,6 +154,11 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
         log: log_options(&args.log)?,
         warnings,
     })
+}
+
+/// Whether a flag was given on the command line.
+fn given(matches: &ArgMatches, flag: &str) -> bool {
+    matches.value_source(flag) == Some(ValueSource::CommandLine)
 }
 
 fn debounce(args: &PushArgs) -> debounce::Settings {

@@ -87,7 +87,7 @@ pub(super) struct DiscoveryArgs {
     )]
     pub mesh_config: Option<PathBuf>,
 
-    /// The DNS suffix of hosts that belong to this mesh.
+    /// The DNS suffix of hosts, for platforms whose names are short.
     #[arg(
         long,
         default_value = "cluster.local",

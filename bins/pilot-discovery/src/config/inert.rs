@@ -106,9 +106,7 @@ pub(super) fn arguments() -> impl Iterator<Item = Arg> {
 pub(super) fn warnings(matches: &ArgMatches) -> Vec<String> {
     INERT
         .iter()
-        .filter(|flag| {
-            matches.value_source(flag.name) == Some(clap::parser::ValueSource::CommandLine)
-        })
+        .filter(|flag| super::given(matches, flag.name))
         .map(|flag| format!("--{} has no effect: {}", flag.name, flag.why))
         .collect()
 }

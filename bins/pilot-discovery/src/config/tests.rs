@@ -32,7 +32,6 @@ fn defaults() {
     assert_eq!(config.http_addr.to_string(), ":8080");
     assert_eq!(config.monitoring_addr.unwrap().to_string(), ":15014");
     assert_eq!(config.debug_addr.unwrap().to_string(), "127.0.0.1:9876");
-    assert_eq!(config.domain, "cluster.local");
     assert_eq!(config.shutdown, Duration::from_secs(10));
     assert_eq!(config.log.targets, [Target::Stdout]);
     assert_eq!(config.mesh_config, None);
@@ -214,4 +213,46 @@ fn help_and_version_are_no_mistakes() {
             short: false
         }))
     ));
+}
+
+#[test]
+fn the_domain_says_that_it_has_no_effect_on_files() {
+    let config = discovery("--config-dir m --domain mesh.example").unwrap();
+    assert_eq!(config.warnings.len(), 1);
+}
+
+/// The documentation has every flag that is ignored with its reason, every port, and every scope.
+#[test]
+fn the_readme_is_true() {
+    let readme = include_str!("../../../../README.md");
+    for flag in INERT {
+        let line = readme
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&format!("`--{}`", flag.name)));
+        assert!(
+            line.is_some_and(|line| line.contains(flag.why)),
+            "README.md has no row with --{} and: {}",
+            flag.name,
+            flag.why
+        );
+    }
+    let config = discovery("--config-dir m").unwrap();
+    for port in [
+        Some(config.grpc_addr),
+        Some(config.http_addr),
+        config.monitoring_addr,
+        config.debug_addr,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        assert!(readme.contains(&format!("| {}", port.port)), "{port}");
+    }
+    for scope in logging::SCOPES {
+        assert!(
+            readme.contains(&format!("`{}`", scope.name)),
+            "{}",
+            scope.name
+        );
+    }
 }

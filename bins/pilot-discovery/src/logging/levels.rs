@@ -65,6 +65,7 @@ pub const SCOPES: &[Scope] = &[
         about: "the runs of registries",
         targets: &[
             "registry",
+            "readiness",
             "pilothouse_core::supervisor",
             "pilothouse_core::readiness",
         ],
