@@ -6,6 +6,7 @@
 
 mod groups;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
@@ -17,6 +18,7 @@ use pilothouse_core::model::Proxy;
 use pilothouse_core::readiness::Readiness;
 use tokio::sync::mpsc;
 
+use crate::fanout::Set;
 use crate::protocol::Interest;
 use crate::resource::{Name, ResourceType};
 use crate::server::{Attachment, NotReady, Source};
@@ -237,7 +239,7 @@ impl Class {
     }
 
     /// Replaces the snapshot and wakes those who ask for something in which it differs. Returns how many.
-    pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) -> usize {
+    pub(crate) fn publish(&self, snapshot: Arc<Snapshot>, differences: &mut Differences) -> usize {
         let before = self.current.swap(Some(snapshot.clone()));
         let Some(before) = before else { return 0 };
         let groups = self.groups.lock();
@@ -247,12 +249,30 @@ impl Class {
             if Arc::ptr_eq(old, new) {
                 continue;
             }
-            let names: Vec<&Name> = old.changed(new);
-            groups.concerned(resource_type, &names, |_, seat| {
+            groups.concerned(resource_type, differences.between(old, new), |_, seat| {
                 woken += 1;
                 seat.waker.wake();
             });
         }
         woken
+    }
+}
+
+/// The names in which sets differ, found once for all classes that get the same sets in one publication.
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    /// By the addresses of both sets.
+    found: BTreeMap<(usize, usize), Vec<Name>>,
+    /// The sets, so that no other takes the address of one meanwhile.
+    kept: Vec<[Arc<Set>; 2]>,
+}
+
+impl Differences {
+    fn between(&mut self, old: &Arc<Set>, new: &Arc<Set>) -> &[Name] {
+        let key = (Arc::as_ptr(old).addr(), Arc::as_ptr(new).addr());
+        self.found.entry(key).or_insert_with(|| {
+            self.kept.push([old.clone(), new.clone()]);
+            old.changed(new).into_iter().cloned().collect()
+        })
     }
 }

@@ -89,7 +89,7 @@ impl<M: Clone> Groups<M> {
     pub(super) fn concerned(
         &self,
         resource_type: ResourceType,
-        names: &[&Name],
+        names: &[Name],
         mut wake: impl FnMut(MemberId, &M),
     ) {
         if names.is_empty() {
@@ -144,7 +144,7 @@ mod tests {
         );
         let woken = |groups: &Groups<&'static str>, name: &str| {
             let mut woken = Vec::new();
-            groups.concerned(endpoint, &[&Name::from(name)], |_, member| {
+            groups.concerned(endpoint, &[Name::from(name)], |_, member| {
                 woken.push(*member)
             });
             woken.sort_unstable();

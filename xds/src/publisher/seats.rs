@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::config::{Config, Sets};
 use super::lane::Lane;
-use crate::hub::{Class, MemberId, Seat};
+use crate::hub::{Class, Differences, MemberId, Seat};
 use crate::selection::Selection;
 use crate::snapshot::{Assignments, Snapshot};
 use tokio::time::Instant;
@@ -144,6 +144,7 @@ impl Seats {
         since: Instant,
     ) -> Published {
         let mut published = Published::default();
+        let mut differences = Differences::default();
         for (selection, group) in &mut self.classes {
             if let Some(config) = config {
                 config.restack(selection, &mut group.sets);
@@ -165,7 +166,7 @@ impl Seats {
             }
             self.generation += 1;
             published.classes += 1;
-            published.woken += group.class.publish(Arc::new(Snapshot {
+            let snapshot = Snapshot {
                 generation: self.generation,
                 since,
                 clusters: sets.clusters.clone(),
@@ -175,7 +176,8 @@ impl Seats {
                 },
                 listeners: sets.listeners.clone(),
                 routes: sets.routes.clone(),
-            }));
+            };
+            published.woken += group.class.publish(Arc::new(snapshot), &mut differences);
         }
         published
     }
