@@ -39,14 +39,20 @@ impl Observer for Refusals {
         let url = resource_type.url();
         let mut blamed = BTreeSet::new();
         for refused in refused {
-            for source in refused.causes.iter().flat_map(|cause| objects(&mesh, cause)) {
+            for source in refused
+                .causes
+                .iter()
+                .flat_map(|cause| objects(&mesh, cause))
+            {
                 status.nacked(&source, &stream.name, url, &refused.message);
                 blamed.insert(source);
             }
         }
         let mut streams = self.blamed.lock();
         let types = streams.entry(Arc::clone(&stream.name)).or_default();
-        let before = types.insert(resource_type, blamed.clone()).unwrap_or_default();
+        let before = types
+            .insert(resource_type, blamed.clone())
+            .unwrap_or_default();
         for cleared in before.difference(&blamed) {
             status.acked(cleared, &stream.name, url);
         }

@@ -1,5 +1,10 @@
 //! The process seen from a shell: what it prints and what it exits with.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot run the binary has failed"
+)]
+
 use std::process::{Command, Output};
 
 fn run(args: &[&str]) -> Output {

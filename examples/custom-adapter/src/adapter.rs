@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::csv::parse;
 
-/// See the [module](self).
+/// The file as a registry. A host is a service of the namespace `default`.
 #[derive(Debug)]
 pub struct CsvRegistry {
     id: RegistryId,

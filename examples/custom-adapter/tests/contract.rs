@@ -1,5 +1,10 @@
 //! The registry keeps the contract that every registry keeps.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its file has failed"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;

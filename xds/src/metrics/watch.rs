@@ -17,7 +17,11 @@ impl Metrics {
     pub async fn follow(self, store: StoreHandle, stop: CancellationToken) {
         let inbound = std::pin::pin!(self.count_changes(&store));
         let gauges = std::pin::pin!(self.set_gauges(&store));
-        if stop.run_until_cancelled(select(inbound, gauges)).await.is_some() {
+        if stop
+            .run_until_cancelled(select(inbound, gauges))
+            .await
+            .is_some()
+        {
             // The store has gone; its owner says why.
             stop.cancelled().await;
         }
@@ -31,7 +35,11 @@ impl Metrics {
     }
 
     fn count(&self, touched: &Touched, mesh: &Mesh) {
-        let gone = touched.services.iter().filter(|key| mesh.service(key).is_none()).count();
+        let gone = touched
+            .services
+            .iter()
+            .filter(|key| mesh.service(key).is_none())
+            .count();
         let config = touched.rules.len() + usize::from(touched.config);
         for (name, count) in [
             ("config", config),
@@ -49,13 +57,29 @@ impl Metrics {
         let mut activity = store.activity();
         loop {
             activity.mark_unchanged();
-            let Ok(registries) = store.registries().await else { return };
-            let holds = registries.iter().flat_map(|registry| &registry.sets).filter(|set| set.held.is_some()).count();
-            let pending = registries.iter().filter(|registry| !registry.is_synced()).count();
-            let rejected = store.status().get().objects().filter(|(_, status)| !status.rejected.is_empty()).count();
-            for (gauge, count) in
-                [(&self.guard_holds, holds), (&self.registries_pending, pending), (&self.rejected_objects, rejected)]
-            {
+            let Ok(registries) = store.registries().await else {
+                return;
+            };
+            let holds = registries
+                .iter()
+                .flat_map(|registry| &registry.sets)
+                .filter(|set| set.held.is_some())
+                .count();
+            let pending = registries
+                .iter()
+                .filter(|registry| !registry.is_synced())
+                .count();
+            let rejected = store
+                .status()
+                .get()
+                .objects()
+                .filter(|(_, status)| !status.rejected.is_empty())
+                .count();
+            for (gauge, count) in [
+                (&self.guard_holds, holds),
+                (&self.registries_pending, pending),
+                (&self.rejected_objects, rejected),
+            ] {
                 gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
             }
             tokio::time::sleep(PAUSE).await;
@@ -69,7 +93,9 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use pilothouse_core::model::{Service, ServiceKey, ServicePort};
-    use pilothouse_core::registry::{Meta, Need, Object, Origin, Problem, RegistryId, SetId, Value};
+    use pilothouse_core::registry::{
+        Meta, Need, Object, Origin, Problem, RegistryId, SetId, Value,
+    };
     use pilothouse_core::store::{Settings, Store};
     use prometheus_client::registry::Registry;
     use tokio::task::JoinSet;
@@ -77,7 +103,10 @@ mod tests {
     use super::*;
 
     fn service(host: &str) -> Object {
-        let key = ServiceKey { namespace: "shop".into(), host: pilothouse_core::model::Host::new(host).unwrap() };
+        let key = ServiceKey {
+            namespace: "shop".into(),
+            host: pilothouse_core::model::Host::new(host).unwrap(),
+        };
         Object {
             meta: Meta::new("Service", "shop", host),
             origin: Origin::new("test"),
@@ -91,11 +120,19 @@ mod tests {
         let metrics = Metrics::new(&mut Registry::default(), "");
         let mut tasks = JoinSet::new();
         tasks.spawn(store.run(CancellationToken::new()));
-        tasks.spawn(metrics.clone().follow(handle.clone(), CancellationToken::new()));
+        tasks.spawn(
+            metrics
+                .clone()
+                .follow(handle.clone(), CancellationToken::new()),
+        );
         let updates = handle.updates(&RegistryId::new("Test", "one"), Need::Required);
         let set = SetId::new("all");
         let gauges = |metrics: &Metrics| {
-            (metrics.registries_pending.get(), metrics.rejected_objects.get(), metrics.guard_holds.get())
+            (
+                metrics.registries_pending.get(),
+                metrics.rejected_objects.get(),
+                metrics.guard_holds.get(),
+            )
         };
         tokio::time::sleep(PAUSE * 2).await;
         assert_eq!(gauges(&metrics), (1, 0, 0));
@@ -103,7 +140,12 @@ mod tests {
         let mut tx = updates.begin();
         tx.replace(set.clone(), vec![service("a.test"), service("b.test")]);
         let bad = service("bad.test").meta.key;
-        tx.reject(&set, Some(bad), Origin::new("test"), vec![Problem::error("spec", "is bad")]);
+        tx.reject(
+            &set,
+            Some(bad),
+            Origin::new("test"),
+            vec![Problem::error("spec", "is bad")],
+        );
         tx.commit().await.unwrap();
         updates.synced().await.unwrap();
         tokio::time::sleep(PAUSE * 2).await;

@@ -73,7 +73,7 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// `time	level	scope	message	key=value ...`
+    /// Time, level, scope, message and `key=value` pairs, with tabs between them.
     pub(super) fn text(&self) -> String {
         let mut line = format!("{:.6}\t{}\t{}\t", self.at, self.level, self.scope);
         if let Some((_, message)) = self.fields.iter().find(|(name, _)| *name == MESSAGE) {
