@@ -88,6 +88,7 @@ struct Pending {
 struct Job {
     handle: JoinHandle<(Box<Config>, BTreeSet<Host>)>,
     since: Option<Instant>,
+    begun: Instant,
     /// Streams that wait for it.
     seats: Vec<MemberId>,
 }
@@ -219,6 +220,7 @@ impl Publisher {
         let Some(mut config) = self.config.take() else {
             return;
         };
+        let begun = Instant::now();
         self.config_debounce.begins();
         let touched = std::mem::take(&mut self.pending.touched);
         let mesh = self.newest.clone();
@@ -239,6 +241,7 @@ impl Publisher {
         self.job = Some(Job {
             handle,
             since: self.pending.since.take(),
+            begun,
             seats: seats.into_keys().collect(),
         });
     }
@@ -249,12 +252,13 @@ impl Publisher {
         // The lane may be ahead of the mesh that the configuration was computed from.
         lane.configured(self.newest.clone(), config.views.clone(), &hosts);
         self.config = Some(config);
-        self.publish(true, job.since);
+        self.publish(true, job.since, job.begun);
         self.seats.seat(job.seats);
     }
 
     fn push_endpoints(&mut self) {
         let Some(lane) = &mut self.lane else { return };
+        let begun = Instant::now();
         self.endpoint_debounce.begins();
         lane.follow(
             self.newest.clone(),
@@ -264,7 +268,7 @@ impl Publisher {
             counter.inc();
         }
         let since = self.pending.endpoints_since.take();
-        self.publish(false, since);
+        self.publish(false, since, begun);
         self.endpoint_debounce.ends();
     }
 
@@ -283,9 +287,8 @@ impl Publisher {
         }
     }
 
-    fn publish(&mut self, configured: bool, since: Option<Instant>) {
+    fn publish(&mut self, configured: bool, since: Option<Instant>, begun: Instant) {
         let Some(lane) = &mut self.lane else { return };
-        let begun = Instant::now();
         let since = since.unwrap_or(begun);
         self.metrics
             .debounce_time
@@ -298,7 +301,7 @@ impl Publisher {
         self.metrics
             .publish_time
             .observe(begun.elapsed().as_secs_f64());
-        tracing::debug!(target: "ads", classes = published.classes, woken = published.woken, configured, "published");
+        tracing::debug!(target: "ads", classes = published.classes, woken = published.woken, configured, took = ?begun.elapsed(), "published");
     }
 }
 
