@@ -99,8 +99,10 @@ impl Join {
             registry: registry.clone(),
             object: object.meta.key.clone(),
         };
-        self.mesh
-            .set_origin(&source, after.as_ref().map(|object| object.origin.clone()));
+        let origin = after.as_ref().map(|object| &object.origin);
+        if before.as_ref().map(|object| &object.origin) != origin {
+            self.mesh.set_origin(&source, origin.cloned());
+        }
         if let (Some(before), Some(after)) = (&before, &after)
             && says_the_same(before, after)
         {
@@ -121,10 +123,12 @@ impl Join {
             return;
         }
         if before.trust_domain != config.trust_domain {
-            self.due.rules.extend(self.rules.keys().cloned());
+            let rules = self.mesh.rules().map(|rule| rule.meta.key.clone());
+            self.due.rules.extend(rules);
         }
         if before.cluster_local != config.cluster_local {
-            self.due.endpoints.extend(self.services.keys().cloned());
+            let services = self.mesh.services().map(|service| service.key.clone());
+            self.due.endpoints.extend(services);
         }
         self.mesh.set_config(config);
         self.touched.config = true;

@@ -16,7 +16,7 @@ use crate::model::{Address, Endpoint, EndpointPort, Service, ServicePort, Servic
 /// The result.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Merged {
-    pub(super) service: Service,
+    pub(super) service: Arc<Service>,
     /// The declarations that are part of it, in their rank, and how their endpoints fit it.
     pub(super) united: Vec<(Source, Fit)>,
     /// Those that are not, and why.
@@ -39,12 +39,12 @@ pub(super) fn services<'a>(
     ranked.sort_by_key(|(source, service)| rank(source, service));
     let mut ranked = ranked.into_iter();
     let (base, first) = ranked.next()?;
-    let mut service = Service::clone(first);
+    let mut service = Arc::clone(first);
     let (mut united, mut lost) = (vec![(base, first)], Vec::new());
     for (source, other) in ranked {
         match conflict(&service, other) {
             None => {
-                unite(&mut service, other);
+                unite(Arc::make_mut(&mut service), other);
                 united.push((source, other));
             }
             Some(why) => lost.push((source.clone(), why)),

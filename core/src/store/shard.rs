@@ -6,9 +6,10 @@
 mod apply;
 mod staged;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::guard::{GuardSettings, Tally};
@@ -23,7 +24,7 @@ pub(super) struct Shard {
     need: Need,
     sets: BTreeMap<SetId, Set>,
     /// The sets that hold an object; nearly always one.
-    places: BTreeMap<ObjectKey, BTreeSet<SetId>>,
+    places: HashMap<ObjectKey, BTreeSet<SetId>, RandomState>,
     total: Tally,
     run: u64,
     synced_runs: u64,
@@ -89,7 +90,7 @@ impl Shard {
             id,
             need,
             sets: BTreeMap::new(),
-            places: BTreeMap::new(),
+            places: HashMap::default(),
             total: Tally::default(),
             run: 0,
             synced_runs: 0,
@@ -203,11 +204,16 @@ impl Shard {
 
     /// All objects in force, by key.
     #[cfg(test)]
-    pub(super) fn in_force(&self) -> impl Iterator<Item = &Arc<Object>> {
-        self.places
-            .keys()
+    pub(super) fn in_force(&self) -> Vec<&Arc<Object>> {
+        let keys: BTreeSet<_> = self
+            .sets
+            .values()
+            .flat_map(|set| set.objects.keys())
+            .collect();
+        keys.into_iter()
             .filter_map(|key| self.winner(key))
             .map(|(_, object)| object)
+            .collect()
     }
 
     /// For people.

@@ -1,7 +1,9 @@
 //! Rules: the one object of each name, and what it declares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::Join;
 use super::services::Part;
@@ -15,8 +17,8 @@ use crate::status::{Contest, Lost};
 /// Who states each rule, and what the one in force declares.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    stated: BTreeMap<ObjectKey, BTreeMap<RegistryId, Arc<Object>>>,
-    declared: BTreeMap<ObjectKey, Declared>,
+    stated: HashMap<ObjectKey, BTreeMap<RegistryId, Arc<Object>>, RandomState>,
+    declared: HashMap<ObjectKey, Declared, RandomState>,
 }
 
 #[derive(Debug)]
@@ -24,12 +26,6 @@ struct Declared {
     by: Source,
     services: Vec<ServiceKey>,
     workload: Option<super::WorkloadId>,
-}
-
-impl Table {
-    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.stated.keys()
-    }
 }
 
 impl Join {

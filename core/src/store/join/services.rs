@@ -1,7 +1,9 @@
 //! Services and their endpoints: declarations are united, parts and selected workloads are joined.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::{Join, WorkloadId, cluster};
 use crate::mesh::{Mesh, Source};
@@ -15,7 +17,7 @@ use crate::store::merge::{self, Fit};
 /// Who declares each service and who states its endpoints.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    services: BTreeMap<ServiceKey, Claims>,
+    services: HashMap<ServiceKey, Claims, RandomState>,
     /// Selectors of declarations, for workloads to find.
     selectors: ByLabel<(ServiceKey, Source)>,
 }
@@ -51,10 +53,6 @@ impl Part {
 }
 
 impl Table {
-    pub(super) fn keys(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.services.keys()
-    }
-
     /// The services with a declaration that selects a workload.
     pub(super) fn selecting(&self, workload: &Workload) -> BTreeSet<ServiceKey> {
         let namespace = &workload.key.namespace;
@@ -163,8 +161,8 @@ impl Join {
         claims.united = united;
         claims.lost = losers;
 
-        if self.mesh.service(key).map(|before| &**before) != service.as_ref() {
-            self.mesh.set_service(key, service.map(Arc::new));
+        if self.mesh.service(key) != service.as_ref() {
+            self.mesh.set_service(key, service);
             self.touched.services.insert(key.clone());
         }
     }

@@ -1,8 +1,9 @@
 //! Workloads: of several declarations of one name the first counts. What selects or contains them becomes due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
 use super::{Join, WorkloadId, cluster};
@@ -15,10 +16,10 @@ use crate::store::by_label::{ByLabel, Filed};
 /// Who declares each, and where selectors find them.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    declared: BTreeMap<WorkloadId, BTreeMap<Source, Claim>>,
+    declared: HashMap<WorkloadId, BTreeMap<Source, Claim>, RandomState>,
     by_label: ByLabel<WorkloadId>,
     /// Whose declaration is in force.
-    source: BTreeMap<WorkloadId, Source>,
+    source: HashMap<WorkloadId, Source, RandomState>,
 }
 
 /// One declaration.

@@ -423,7 +423,7 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
         }
     }
     let merged = merge::services(&declared).unwrap();
-    assert_eq!(&merged.service, &**service);
+    assert_eq!(&merged.service, service);
     let lost = |source: &crate::mesh::Source| merged.lost.iter().any(|(lost, _)| lost == source);
     let mut ips = Vec::new();
     for (source, endpoints) in parts {
@@ -477,7 +477,7 @@ proptest! {
 
             for (name, model) in REGISTRIES.iter().zip(&models) {
                 let shard = &engine.store.shards[&RegistryId::new("Test", name)];
-                let in_force = shard.in_force().map(|object| (object.meta.key.clone(), Object::clone(object))).collect();
+                let in_force = shard.in_force().into_iter().map(|object| (object.meta.key.clone(), Object::clone(object))).collect();
                 prop_assert_eq!(&model.in_force(), &in_force);
             }
             let mesh = engine.handle.mesh();
