@@ -33,7 +33,10 @@ async fn every_form_is_accepted() {
                     variant,
                 };
                 let bootstrap = bootstrap_json(&params).unwrap();
-                binary.validate("sidecar", &bootstrap, dir.path()).await.unwrap();
+                binary
+                    .validate("sidecar", &bootstrap, dir.path())
+                    .await
+                    .unwrap();
             }
         }
     }

@@ -13,5 +13,7 @@ mod custom_adapter;
 mod discovery;
 mod envoy_static;
 mod every_envoy;
+mod refusal;
+mod serving;
 mod warming;
 mod world;

@@ -5,12 +5,23 @@ use serde_json::{Value, json};
 /// The bootstrap. Load assignments and route tables, which a file cannot have by themselves, become parts of clusters and listeners
 /// that have no other purpose.
 pub(super) fn bootstrap(dump: &Value) -> Value {
-    let mut clusters: Vec<_> = all(dump, "dynamic_active_clusters").map(|entry| plain(&entry["cluster"])).collect();
-    clusters.extend(all(dump, "dynamic_endpoint_configs").map(|entry| fixed(plain(&entry["endpoint_config"]))));
+    let mut clusters: Vec<_> = all(dump, "dynamic_active_clusters")
+        .map(|entry| plain(&entry["cluster"]))
+        .collect();
+    clusters.extend(
+        all(dump, "dynamic_endpoint_configs").map(|entry| fixed(plain(&entry["endpoint_config"]))),
+    );
     clusters.push(discovery());
-    let mut listeners: Vec<_> = all(dump, "dynamic_listeners").map(|entry| plain(&entry["active_state"]["listener"])).collect();
-    listeners.extend(all(dump, "dynamic_route_configs").map(|entry| serving(plain(&entry["route_config"]))));
-    assert!(clusters.len() > 3 && listeners.len() > 1, "the dump is empty: {dump:#}");
+    let mut listeners: Vec<_> = all(dump, "dynamic_listeners")
+        .map(|entry| plain(&entry["active_state"]["listener"]))
+        .collect();
+    listeners.extend(
+        all(dump, "dynamic_route_configs").map(|entry| serving(plain(&entry["route_config"]))),
+    );
+    assert!(
+        clusters.len() > 3 && listeners.len() > 1,
+        "the dump is empty: {dump:#}"
+    );
     json!({
         "node": { "id": "validated", "cluster": "validated" },
         "admin": { "address": loopback() },

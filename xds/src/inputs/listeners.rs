@@ -79,6 +79,13 @@ pub struct HttpChain {
     pub route: Name,
     /// Whether it takes only what is found to be HTTP without TLS; otherwise it takes everything.
     pub sniffed: bool,
+    /// Some of the services that requests are for: whom to tell if the listener is refused. There may be thousands.
+    pub services: Vec<ServiceKey>,
+}
+
+impl HttpChain {
+    /// How many services are named at most.
+    pub const NAMED: usize = 8;
 }
 
 /// Where certain connections go.

@@ -80,7 +80,7 @@ pub(super) async fn syncz(State(debug): State<Debug>, Query(which): Query<Which>
             let types: Vec<_> = report
                 .types
                 .iter()
-                .map(|report| type_view(&mesh, report, behind, now))
+                .map(|report| type_view(&mesh, report, &refused(client, report), behind, now))
                 .collect();
             json!({
                 "proxy": client.proxy.id.to_string(),
@@ -137,7 +137,26 @@ fn version(client: &Client) -> Value {
     }
 }
 
-fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Value {
+/// What the proxy refuses of what it is to have; a stream remembers older versions, too.
+fn refused<'a>(client: &Client, report: &'a TypeReport) -> Vec<&'a Refused> {
+    let present = |refused: &&Refused| {
+        client.snapshot.as_ref().is_none_or(|snapshot| {
+            let resource = snapshot
+                .set(report.resource_type)
+                .get(refused.name.as_str());
+            resource.is_some_and(|resource| resource.version == refused.version)
+        })
+    };
+    report.refused.iter().filter(present).collect()
+}
+
+fn type_view(
+    mesh: &Mesh,
+    report: &TypeReport,
+    refused: &[&Refused],
+    behind: bool,
+    now: Instant,
+) -> Value {
     let ago = |then: Instant| {
         (now.saturating_duration_since(then).as_secs_f64() * 1000.0).round() / 1000.0
     };
@@ -152,23 +171,24 @@ fn type_view(mesh: &Mesh, report: &TypeReport, behind: bool, now: Instant) -> Va
     };
     json!({
         "type": report.resource_type.short(),
-        "status": status(report, behind),
+        "status": status(report, refused, behind),
         "sent": answer(&report.sent),
         "acknowledged": answer(&report.acked),
         "unacknowledged": report.unacknowledged,
         "rejections": report.nacks,
         "error": report.error.as_ref().map(|(text, at)| json!({ "message": text, "seconds_ago": ago(*at) })),
-        "refused": report.refused.iter().map(|refused| refused_view(mesh, refused)).collect::<Value>(),
+        "refused": refused.iter().map(|refused| refused_view(mesh, refused)).collect::<Value>(),
     })
 }
 
 /// Istio's words. What is on its way is STALE, never SYNCED: that a response was sent says nothing about its fate.
-fn status(report: &TypeReport, behind: bool) -> &'static str {
+/// A rejection counts for as long as what was rejected is wanted, or its culprit is looked for.
+fn status(report: &TypeReport, refused: &[&Refused], behind: bool) -> &'static str {
     let failed = report
         .error
         .as_ref()
         .is_some_and(|(_, failed)| report.acked.as_ref().is_none_or(|acked| *failed > acked.at));
-    if failed || !report.refused.is_empty() {
+    if !refused.is_empty() || (failed && report.pending) {
         "ERROR"
     } else if report.unacknowledged > 0 || report.pending {
         "STALE"
@@ -231,4 +251,100 @@ pub(super) fn versioned(
 
 fn content(resource: &Resource) -> Value {
     any_to_json(&resource.body).unwrap_or_else(|error| json!({ "error": error.to_string() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn report() -> TypeReport {
+        TypeReport {
+            resource_type: ResourceType::Cluster,
+            interest: Default::default(),
+            sent: None,
+            acked: None,
+            error: None,
+            refused: Vec::new(),
+            unacknowledged: 0,
+            pending: false,
+            nacks: 0,
+        }
+    }
+
+    #[test]
+    fn states() {
+        let start = Instant::now();
+        let at = |seconds| Exchange {
+            nonce: "n".into(),
+            version: Version(1),
+            at: start + Duration::from_secs(seconds),
+        };
+        let (sent, acked) = (Some(at(1)), Some(at(2)));
+        let error = |seconds| Some(("is bad".into(), at(seconds).at));
+        let answered = TypeReport {
+            sent: sent.clone(),
+            acked: acked.clone(),
+            ..report()
+        };
+        for (state, behind, expected) in [
+            (report(), false, "NOT SENT"),
+            (
+                TypeReport {
+                    pending: true,
+                    ..report()
+                },
+                false,
+                "STALE",
+            ),
+            (
+                TypeReport {
+                    sent,
+                    unacknowledged: 1,
+                    ..report()
+                },
+                false,
+                "STALE",
+            ),
+            (answered.clone(), false, "SYNCED"),
+            (answered.clone(), true, "STALE"),
+            (
+                TypeReport {
+                    pending: true,
+                    ..answered.clone()
+                },
+                false,
+                "STALE",
+            ),
+            (
+                TypeReport {
+                    error: error(3),
+                    ..answered.clone()
+                },
+                false,
+                "ERROR",
+            ),
+            // Acknowledged since: the rejection is history.
+            (
+                TypeReport {
+                    error: error(1),
+                    ..answered.clone()
+                },
+                false,
+                "SYNCED",
+            ),
+            (
+                TypeReport {
+                    error: error(1),
+                    acked: None,
+                    ..answered
+                },
+                false,
+                "ERROR",
+            ),
+        ] {
+            assert_eq!(status(&state, behind), expected, "{state:?} {behind}");
+        }
+    }
 }

@@ -95,12 +95,14 @@ pub(super) fn divide(
         chains.http = Some(HttpChain {
             route: RouteName::Port(port).name(),
             sniffed,
+            services: some_of(&claims, view, port),
         });
     } else if let Some((service, _)) = alone {
         let route = RouteName::Sniffed(service.key.host.clone(), port).name();
         chains.http = Some(HttpChain {
             route,
             sniffed: true,
+            services: vec![service.key.clone()],
         });
     }
     if chains.http.is_none() && chains.tcp.is_empty() && chains.rest.is_none() {
@@ -110,6 +112,16 @@ pub(super) fn divide(
         chains.rest = Some(Rest::Policy(mesh.config().outbound));
     }
     Some(chains)
+}
+
+/// Some of the services whose requests share a slot.
+fn some_of(claims: &[(Arc<Service>, Protocol, Claim)], view: &View, port: u16) -> Vec<ServiceKey> {
+    let sniffed = claims.iter().filter(|(_, protocol, _)| protocol.is_auto());
+    let sniffed = sniffed.map(|(service, _, _)| service);
+    let all = view.on_port(port, Class::Http).chain(sniffed);
+    all.map(|service| service.key.clone())
+        .take(HttpChain::NAMED)
+        .collect()
 }
 
 fn shares(claim: &Claim, server_name: Option<&Host>) -> Vec<Share> {

@@ -53,6 +53,8 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
         chains.push(chain("", Some(matching(one)), filter));
     }
     if let Some(http) = &input.http {
+        let causes = http.services.iter().cloned().map(Cause::Service);
+        notes.causes.extend(causes);
         let prefix = format!("outbound_{}", input.name);
         let filter = connection_manager(prefix, Routes::Named(&http.route), log, &mut notes);
         chains.push(chain("", http.sniffed.then(plain_http), filter));
