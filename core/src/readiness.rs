@@ -33,6 +33,7 @@ struct Step {
     since: Instant,
     took: Option<Duration>,
     note: Option<Arc<str>>,
+    withdrawn: bool,
 }
 
 /// One thing that readiness waits or waited for.
@@ -78,6 +79,7 @@ impl Readiness {
             since: Instant::now(),
             took: None,
             note: None,
+            withdrawn: false,
         });
         Guard {
             shared: Arc::clone(&self.shared),
@@ -115,7 +117,8 @@ impl Readiness {
             done: step.took.is_some(),
             note: step.note.clone(),
         };
-        steps.iter().map(progress).collect()
+        let steps = steps.iter().filter(|step| !step.withdrawn);
+        steps.map(progress).collect()
     }
 }
 
@@ -130,6 +133,13 @@ impl Guard {
     pub fn give_up(self, why: impl Into<Arc<str>>) {
         if let Some(step) = self.shared.steps.lock().get_mut(self.index) {
             step.note = Some(why.into());
+        }
+    }
+
+    /// Goes without a trace: somebody else waits for the same.
+    pub(crate) fn withdraw(self) {
+        if let Some(step) = self.shared.steps.lock().get_mut(self.index) {
+            step.withdrawn = true;
         }
     }
 
@@ -149,19 +159,18 @@ impl Drop for Guard {
             return;
         };
         let took = step.since.elapsed();
-        step.took = Some(took);
         let name = Arc::clone(&step.name);
-        let pending: Vec<_> = steps
-            .iter()
-            .filter(|step| step.took.is_none())
-            .map(|step| &*step.name)
-            .collect();
-        if !pending.is_empty() {
+        let withdrawn = step.withdrawn;
+        step.took = (!withdrawn).then_some(took);
+        let counted = || steps.iter().filter(|step| !step.withdrawn);
+        let pending = counted().filter(|step| step.took.is_none());
+        let pending: Vec<_> = pending.map(|step| &*step.name).collect();
+        if !withdrawn {
             tracing::info!(target: "readiness", step = &*name, ?took, still_pending = ?pending, "step done");
-            return;
         }
-        if !self.shared.ready.send_replace(true) {
-            tracing::info!(target: "readiness", step = &*name, ?took, "ready");
+        let ready = pending.is_empty() && counted().next().is_some();
+        if ready && !self.shared.ready.send_replace(true) {
+            tracing::info!(target: "readiness", "ready");
         }
     }
 }
@@ -231,6 +240,18 @@ mod tests {
             names(readiness.pending()),
             ["abandoned".into(), "panicking".into()]
         );
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_is_withdrawn_never_was() {
+        let readiness = Readiness::new();
+        readiness.guard("twice").withdraw();
+        assert!(!readiness.is_ready(), "nothing is there");
+        let (once, twice) = (readiness.guard("once"), readiness.guard("twice"));
+        drop(once);
+        twice.withdraw();
+        assert!(readiness.is_ready());
+        assert_eq!(names(readiness.progress()), ["once".into()]);
     }
 
     #[tokio::test]

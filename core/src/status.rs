@@ -314,10 +314,23 @@ impl StatusHandle {
     /// `change` says whether it changed anything.
     fn edit(&self, source: &Source, change: impl FnOnce(&mut ObjectStatus) -> bool) -> bool {
         let mut all = self.shared.status.lock();
-        let mut status = all.objects.get(source).cloned().unwrap_or_default();
-        if !change(Arc::make_mut(&mut status)) {
-            return false;
-        }
+        let status = match all.objects.get(source) {
+            // Nearly always nothing is to be said, and nothing was.
+            None => {
+                let mut status = ObjectStatus::default();
+                if !change(&mut status) {
+                    return false;
+                }
+                Arc::new(status)
+            }
+            Some(status) => {
+                let mut status = Arc::clone(status);
+                if !change(Arc::make_mut(&mut status)) {
+                    return false;
+                }
+                status
+            }
+        };
         if *status == ObjectStatus::default() {
             all.objects.remove_mut(source);
         } else {

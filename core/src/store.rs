@@ -227,7 +227,11 @@ impl Store {
 
     fn open(&mut self, id: RegistryId, need: Need, guard: Option<Guard>) {
         let shard = match self.shards.entry(id.clone()) {
-            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Occupied(entry) => {
+                // The first run's guard waits for this one, too.
+                guard.into_iter().for_each(Guard::withdraw);
+                entry.into_mut()
+            }
             Entry::Vacant(entry) => {
                 let readiness = &self.settings.readiness;
                 let guard = guard.or_else(|| {

@@ -30,7 +30,9 @@ impl InvalidHost {
 impl Host {
     /// Parses a host name; upper case is folded (RFC 4343), a trailing dot is dropped.
     pub fn new(text: &str) -> Result<Self, InvalidHost> {
-        let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        // The dot of "*." does not end a name: there is none.
+        let name = text.strip_suffix('.').filter(|name| *name != "*");
+        let lower = name.unwrap_or(text).to_ascii_lowercase();
         match problem(&lower) {
             None => Ok(Self(lower.into())),
             Some(reason) => Err(InvalidHost {

@@ -4,11 +4,8 @@
 //! can be brought to state a small [`World`], broken and healed. [`every_check`] then runs the adapter on a real store
 //! and holds it to what the [registry module](super) says:
 //!
-//! ```ignore
-//! #[tokio::test]
-//! async fn the_contract_holds() {
-//!     contract::every_check(|| async { MyFixture::new() }).await.unwrap();
-//! }
+//! ```text
+//! contract::every_check(async || MyFixture::new()).await.unwrap();
 //! ```
 //!
 //! Conditions are awaited, in real time, up to [`PATIENCE`]; nothing is slept for.

@@ -4,6 +4,7 @@
 //! list of objects whose version in force within this registry has changed.
 
 mod apply;
+mod notes;
 mod staged;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -129,7 +130,7 @@ impl Shard {
         let changes = self.guarded(replaced, changes, doubt, now, guard);
         let effects = self.apply(changes);
         for (id, staged) in staged {
-            self.touch_set(&id, staged, now);
+            self.note(&id, staged, now);
         }
         effects
     }
@@ -141,7 +142,8 @@ impl Shard {
         let old: Vec<_> = old.map(|(id, _)| id.clone()).collect();
         let mut changes = Vec::new();
         for id in &old {
-            self.forget(id, &mut changes);
+            self.forget_notes(id);
+            changes.extend(self.removal(id));
         }
         let changes = self.guarded(&old, changes, None, now, guard);
         let effects = self.apply(changes);
@@ -166,7 +168,8 @@ impl Shard {
         let mut changes = Vec::new();
         let sets: Vec<_> = self.sets.keys().cloned().collect();
         for id in &sets {
-            self.forget(id, &mut changes);
+            self.forget_notes(id);
+            changes.extend(self.removal(id));
         }
         self.set_failing(None, None);
         self.apply(changes)

@@ -235,6 +235,8 @@ async fn readiness_waits_for_every_required_registry() {
     replace(&a, "all", vec![service("web")]).await;
     a.synced().await.unwrap();
     running.handle.registries().await.unwrap();
+    running.registry("b");
+    running.handle.registries().await.unwrap();
     let pending: Vec<_> = readiness
         .pending()
         .into_iter()

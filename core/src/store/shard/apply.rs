@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::staged::Staged;
-use super::{Effect, Failing, Held, Rejection, Set, Shard};
+use super::{Effect, Held, Shard};
 use crate::mesh::Source;
 use crate::registry::{Object, ObjectKey, SetId};
-use crate::status::{Contest, Lost, Rejected, SetStatus};
+use crate::status::{Contest, Lost};
 use crate::store::guard::{Balance, GuardSettings, Tally};
 
 /// What a transaction does to one object of one set.
@@ -154,7 +154,7 @@ impl Shard {
         change.replaced && balance.loss() != Tally::default()
     }
 
-    fn object(&self, set: &SetId, key: &ObjectKey) -> Option<&Arc<Object>> {
+    pub(super) fn object(&self, set: &SetId, key: &ObjectKey) -> Option<&Arc<Object>> {
         self.sets.get(set)?.objects.get(key)
     }
 
@@ -250,164 +250,30 @@ impl Shard {
         }
     }
 
-    fn source(&self, object: &ObjectKey) -> Source {
+    pub(super) fn source(&self, object: &ObjectKey) -> Source {
         Source {
             registry: self.id.clone(),
             object: object.clone(),
         }
     }
-}
 
-/// What is kept beside the objects of a set.
-impl Shard {
-    /// Notes that a transaction has spoken of a set, and what it could not read there.
-    pub(super) fn touch_set(&mut self, id: &SetId, mut staged: Staged, now: Instant) {
-        let run = self.run;
-        let set = self.sets.entry(id.clone()).or_default();
-        set.committed = Some(now);
-        set.failing = None;
-        if staged.replaced || set.run == 0 {
-            set.run = run;
-        }
-        let mut said: BTreeSet<ObjectKey> = staged.entries.keys().cloned().collect();
-        if staged.replaced {
-            said.extend(mem::take(&mut set.rejected).into_keys());
-            said.extend(mem::take(&mut set.twice));
-            set.unreadable.clear();
-        }
-        set.unreadable.extend(staged.unreadable);
-        let mut again = BTreeMap::new();
-        let mut warnings = Vec::new();
-        for (key, entry) in staged.entries {
-            set.rejected.remove(&key);
-            set.twice.remove(&key);
-            if let Some(rejected) = entry.rejected {
-                set.rejected.insert(key.clone(), rejected);
-            }
-            if let Some(good) = entry.good {
-                if let Some(origin) = good.again {
-                    set.twice.insert(key.clone());
-                    again.insert(key.clone(), (good.object.origin.clone(), origin));
-                }
-                let noted = staged.noted.remove(&key).unwrap_or_default();
-                let all: BTreeSet<_> = good.warnings.into_iter().chain(noted).collect();
-                warnings.push((key, all));
-            }
-        }
-        for key in &said {
-            self.report_object(id, key, again.remove(key));
-        }
-        for (key, warnings) in warnings {
-            if self.winner(&key).is_some_and(|(set, _)| set == id) {
-                self.status.warnings(&self.source(&key), warnings);
-            }
-        }
-        self.report_set(id);
-        self.drop_if_empty(id);
-    }
-
-    fn report_object(
-        &self,
-        id: &SetId,
-        key: &ObjectKey,
-        again: Option<(crate::registry::Origin, crate::registry::Origin)>,
-    ) {
-        let source = self.source(key);
-        let set = self.sets.get(id);
-        let rejected = set
-            .and_then(|set| set.rejected.get(key))
-            .map(|rejection| Rejected {
-                at: rejection.at.clone(),
-                problems: rejection.problems.clone(),
-                earlier_in_force: self.object(id, key).is_some(),
-            });
-        self.status.rejected(&source, id, rejected);
-        let over = Contest::Twice(id.clone());
-        match again {
-            None => self.status.not_lost(&source, &over),
-            Some((first, second)) => {
-                let why = format!("{first} declares it, too; the oldest counts, then the first");
-                self.status.lost(
-                    &source,
-                    Lost {
-                        over,
-                        to: source.clone(),
-                        at: Some(second),
-                        why: why.into(),
-                    },
-                );
-            }
-        }
-    }
-
-    fn report_set(&self, id: &SetId) {
-        let Some(set) = self.sets.get(id) else { return };
-        let unreadable = |rejection: &Rejection| Rejected {
-            at: rejection.at.clone(),
-            problems: rejection.problems.clone(),
-            earlier_in_force: !set.objects.is_empty(),
-        };
-        let status = SetStatus {
-            failing: set.failing.as_ref().map(|failing| Arc::clone(&failing.why)),
-            unreadable: set.unreadable.iter().map(unreadable).collect(),
-        };
-        self.status.set(&self.id, Some(id), status);
-    }
-
-    /// Says that a set, or the registry as a whole, cannot be read, or can.
-    pub(super) fn set_failing(&mut self, set: Option<&SetId>, failing: Option<(&str, Instant)>) {
-        let place = match set {
-            None => &mut self.failing,
-            Some(id) => match self.sets.get_mut(id) {
-                Some(set) => &mut set.failing,
-                None => return,
-            },
-        };
-        let earlier = place.take();
-        *place = failing.map(|(why, now)| Failing {
-            why: why.into(),
-            since: earlier.map_or(now, |earlier| earlier.since),
-        });
-        match set {
-            Some(id) => self.report_set(id),
-            None => {
-                let failing = self
-                    .failing
-                    .as_ref()
-                    .map(|failing| Arc::clone(&failing.why));
-                self.status.set(
-                    &self.id,
-                    None,
-                    SetStatus {
-                        failing,
-                        unreadable: Vec::new(),
-                    },
-                );
-            }
-        }
-    }
-
-    /// Clears what a set has beside its objects, and lists their removal.
-    pub(super) fn forget(&mut self, id: &SetId, changes: &mut Vec<Change>) {
-        let Some(set) = self.sets.get_mut(id) else {
-            return;
-        };
-        let gone = set.objects.keys();
-        changes.extend(gone.map(|key| Change {
+    /// Lists the removal of a set.
+    pub(super) fn removal(&self, id: &SetId) -> Vec<Change> {
+        let gone = self
+            .sets
+            .get(id)
+            .into_iter()
+            .flat_map(|set| set.objects.keys());
+        let change = |key: &ObjectKey| Change {
             set: id.clone(),
             key: key.clone(),
             next: None,
             replaced: true,
-        }));
-        let mut said: BTreeSet<_> = mem::take(&mut set.rejected).into_keys().collect();
-        said.extend(mem::take(&mut set.twice));
-        set.unreadable.clear();
-        set.failing = None;
-        said.iter()
-            .for_each(|key| self.report_object(id, key, None));
-        self.report_set(id);
+        };
+        gone.map(change).collect()
     }
 
+    /// Takes what the guard holds, in order to apply it.
     pub(super) fn take_all_held(&mut self) -> Vec<Change> {
         let held = self.sets.iter_mut().flat_map(|(id, set)| {
             let held = mem::take(&mut set.held).into_iter();
@@ -419,18 +285,5 @@ impl Shard {
             })
         });
         held.collect()
-    }
-
-    /// A set of which nothing is left is not listed.
-    pub(super) fn drop_if_empty(&mut self, id: &SetId) {
-        let is_empty = |set: &Set| {
-            set.objects.is_empty()
-                && set.rejected.is_empty()
-                && set.unreadable.is_empty()
-                && set.failing.is_none()
-        };
-        if self.sets.get(id).is_some_and(is_empty) {
-            self.sets.remove(id);
-        }
     }
 }
