@@ -178,3 +178,37 @@ fn duration(map: &Map<String, Value>) -> Option<f64> {
     let (secs, nanos) = (map.get("secs")?.as_f64()?, map.get("nanos")?.as_f64()?);
     (map.len() == 2).then_some(secs + nanos / 1e9)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_this_machine() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("localhost:9876", true),
+            ("127.0.0.1:9876", true),
+            ("[::1]:9876", true),
+            ("10.0.0.1", true),
+            ("evil.example", false),
+            ("evil.example:9876", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            assert_eq!(names_this_machine(&headers), expected, "{host}");
+        }
+        assert!(names_this_machine(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn durations_are_seconds() {
+        let written = json!({ "a": [{ "secs": 1, "nanos": 500_000_000 }], "b": { "secs": 1, "nanos": 0, "c": 2 } });
+        assert_eq!(
+            readable(written),
+            json!({ "a": [1.5], "b": { "secs": 1, "nanos": 0, "c": 2 } })
+        );
+    }
+}

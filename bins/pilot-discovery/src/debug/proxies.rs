@@ -281,70 +281,48 @@ mod tests {
             version: Version(1),
             at: start + Duration::from_secs(seconds),
         };
-        let (sent, acked) = (Some(at(1)), Some(at(2)));
         let error = |seconds| Some(("is bad".into(), at(seconds).at));
-        let answered = TypeReport {
-            sent: sent.clone(),
-            acked: acked.clone(),
+        let sent = TypeReport {
+            sent: Some(at(1)),
             ..report()
+        };
+        let open = TypeReport {
+            unacknowledged: 1,
+            ..sent.clone()
+        };
+        let acked = TypeReport {
+            acked: Some(at(2)),
+            ..sent.clone()
+        };
+        let pending = |of: &TypeReport| TypeReport {
+            pending: true,
+            ..of.clone()
+        };
+        let failed = |of: &TypeReport, seconds| TypeReport {
+            error: error(seconds),
+            ..of.clone()
         };
         for (state, behind, expected) in [
             (report(), false, "NOT SENT"),
-            (
-                TypeReport {
-                    pending: true,
-                    ..report()
-                },
-                false,
-                "STALE",
-            ),
-            (
-                TypeReport {
-                    sent,
-                    unacknowledged: 1,
-                    ..report()
-                },
-                false,
-                "STALE",
-            ),
-            (answered.clone(), false, "SYNCED"),
-            (answered.clone(), true, "STALE"),
-            (
-                TypeReport {
-                    pending: true,
-                    ..answered.clone()
-                },
-                false,
-                "STALE",
-            ),
-            (
-                TypeReport {
-                    error: error(3),
-                    ..answered.clone()
-                },
-                false,
-                "ERROR",
-            ),
+            (pending(&report()), false, "STALE"),
+            (open, false, "STALE"),
+            (acked.clone(), false, "SYNCED"),
+            (acked.clone(), true, "STALE"),
+            (pending(&acked), false, "STALE"),
+            // Its culprit is looked for.
+            (pending(&failed(&acked, 3)), false, "ERROR"),
             // Acknowledged since: the rejection is history.
-            (
-                TypeReport {
-                    error: error(1),
-                    ..answered.clone()
-                },
-                false,
-                "SYNCED",
-            ),
-            (
-                TypeReport {
-                    error: error(1),
-                    acked: None,
-                    ..answered
-                },
-                false,
-                "ERROR",
-            ),
+            (pending(&failed(&acked, 1)), false, "STALE"),
         ] {
-            assert_eq!(status(&state, behind), expected, "{state:?} {behind}");
+            assert_eq!(status(&state, &[], behind), expected, "{state:?} {behind}");
         }
+        let refused = Refused {
+            resource_type: ResourceType::Cluster,
+            name: "c".into(),
+            version: Version(1),
+            message: "is bad".into(),
+            causes: [].into(),
+        };
+        assert_eq!(status(&acked, &[&refused], false), "ERROR");
     }
 }
