@@ -64,8 +64,10 @@ pub(crate) enum Has {
     Nothing,
     /// This.
     Item(Item),
-    /// Something of this version, as it has reported.
-    Version(Version),
+    /// Something of this version, as it has reported; of an unknown one after a rejected response that concerned it.
+    Version(Option<Version>),
+    /// This, or nothing, or what was in a response that it has rejected.
+    Unsure(Option<Item>),
 }
 
 impl Has {
@@ -73,16 +75,32 @@ impl Has {
         item.map_or(Self::Nothing, Self::Item)
     }
 
+    /// The same, after a rejected response that concerned it.
+    pub(crate) fn unsure(self) -> Self {
+        match self {
+            Self::Nothing => Self::Unsure(None),
+            Self::Item(item) => Self::Unsure(Some(item)),
+            Self::Version(_) => Self::Version(None),
+            Self::Unsure(item) => Self::Unsure(item),
+        }
+    }
+
+    /// The version, if it is sure.
     pub(crate) fn version(&self) -> Option<Version> {
         match self {
-            Self::Nothing => None,
             Self::Item(item) => Some(item.version),
-            Self::Version(version) => Some(*version),
+            Self::Version(version) => *version,
+            Self::Nothing | Self::Unsure(_) => None,
         }
     }
 
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
+    }
+
+    /// Whether it is not sure to be something.
+    pub(crate) fn may_be_nothing(&self) -> bool {
+        matches!(self, Self::Nothing | Self::Unsure(None))
     }
 }
 

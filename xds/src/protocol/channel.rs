@@ -180,28 +180,38 @@ impl Channel {
             // A removal cannot be done differently.
             return Some(rejected);
         }
-        if self.open.is_empty() {
-            self.held = rejected.before.clone();
-        } else {
-            let names = rejected.upserts.iter().flat_map(|s| s.items());
-            let names = names.map(|item| item.name()).chain(&rejected.removed);
-            let later = |name: &Name| {
-                let carried = |open: &Open| {
-                    open.upserts.iter().any(|s| s.get(name.as_str()).is_some())
-                        || open.removed.contains(name)
-                };
-                self.open.iter().any(carried)
-            };
-            let before = |name: &Name| (name.clone(), rejected.before.has(name.as_str()));
-            let back: Vec<_> = names.filter(|name| !later(name)).map(before).collect();
-            self.held_ever(|held| held.set(back.iter().cloned()));
-        }
-        self.refusals.reject(
+        let refusals = &mut self.refusals;
+        refusals.reject(
             self.resource_type,
             &rejected.upserts,
             rejected.trial,
             message,
         );
+        let later = |name: &Name| {
+            let carried = |open: &Open| {
+                open.upserts.iter().any(|s| s.get(name.as_str()).is_some())
+                    || open.removed.contains(name)
+            };
+            self.open.iter().any(carried)
+        };
+        // The client may have applied what was good of it, or not.
+        let back = |name: &Name, refused: bool| {
+            let before = rejected.before.has(name.as_str());
+            let has = if refused { before } else { before.unsure() };
+            (name.clone(), has)
+        };
+        let items = rejected.upserts.iter().flat_map(|s| s.items());
+        let upserts = items.map(|item| (item.name(), self.refusals.refuses(item)));
+        let removed = rejected.removed.iter().map(|name| (name, false));
+        let back: Vec<_> = upserts
+            .chain(removed)
+            .filter(|(name, _)| !later(name))
+            .map(|(name, refused)| back(name, refused))
+            .collect();
+        if self.open.is_empty() {
+            self.held = rejected.before.clone();
+        }
+        self.held_ever(|held| held.set(back.iter().cloned()));
         Some(rejected)
     }
 }

@@ -36,10 +36,11 @@ impl Held {
 
     /// The client has this instead.
     pub(super) fn set(&mut self, changes: impl IntoIterator<Item = (Name, Has)>) {
-        let differs = |name: &Name, has: &Has| {
-            let base = self.base.as_ref().and_then(|b| b.get(name.as_str()));
-            base.map(|item| item.version) != has.version()
-        };
+        let differs =
+            |name: &Name, has: &Has| match self.base.as_ref().and_then(|b| b.get(name.as_str())) {
+                Some(item) => has.version() != Some(item.version),
+                None => !has.is_nothing(),
+            };
         let mut changes: Vec<_> = changes.into_iter().collect();
         // Without a base, nothing is what there is anyhow.
         changes.retain(|(name, has)| {
@@ -108,7 +109,7 @@ impl Held {
                         if let Some(known) = known.get_mut(at) {
                             *known = true;
                         }
-                        Has::Version(*version)
+                        Has::Version(Some(*version))
                     }
                     _ => Has::Nothing,
                 };
@@ -122,7 +123,7 @@ impl Held {
         let vanished = vanished.filter(|((name, _), _)| interest.contains(name));
         exceptions.extend(vanished.map(|((name, version), _)| Exception {
             name: (*name).into(),
-            has: Has::Version(*version),
+            has: Has::Version(Some(*version)),
         }));
         exceptions.sort_by(|a, b| a.name.cmp(&b.name));
         exceptions.dedup_by(|a, b| a.name == b.name);

@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::plan::{Inputs, Plan, Removals};
 use super::stream::{Mode, Service, Stream};
 use super::{Response, sotw};
-use crate::fanout::{Content, Fresh, Has, Segment};
+use crate::fanout::{Content, Fresh, Has, Interest, Segment};
 use crate::resource::{Name, ResourceType};
 use crate::snapshot::Snapshot;
 
@@ -116,7 +116,12 @@ impl Stream {
     }
 
     /// Clusters that resources of this type have to wait for: those that are not ready, and those that could not be sent.
-    fn unready(&mut self, resource_type: ResourceType, unsent: &[Arc<Fresh>]) -> Vec<Arc<Fresh>> {
+    fn unready(
+        &mut self,
+        resource_type: ResourceType,
+        target: &Snapshot,
+        unsent: &[Arc<Fresh>],
+    ) -> Vec<Arc<Fresh>> {
         let waits = matches!(resource_type, ResourceType::Listener | ResourceType::Route);
         if !waits || self.pass.as_ref().is_some_and(|pass| pass.open) {
             return Vec::new();
@@ -124,6 +129,12 @@ impl Stream {
         let assignments = self.channel(ResourceType::Endpoint).subscription.active();
         let mut unready = self.gate.unready(assignments);
         unready.extend(unsent.iter().cloned());
+        if self.awaits_clusters() && assignments {
+            // An Envoy that comes back while a cluster warms asks for load assignments and listeners, and for clusters later.
+            let clusters = self.goal(ResourceType::Cluster, target, target);
+            let all = self.shared.diff(None, &clusters, &Interest::Wildcard);
+            unready.push(all.fresh.clone());
+        }
         unready
     }
 
@@ -212,11 +223,11 @@ impl Stream {
             return Step::Done;
         }
         let removals = match resource_type {
-            ResourceType::Cluster | ResourceType::Route => Removals::Keep,
-            ResourceType::Endpoint => Removals::Forget,
+            // Load assignments go with their clusters.
+            ResourceType::Cluster | ResourceType::Endpoint | ResourceType::Route => Removals::Keep,
             ResourceType::Listener => Removals::WithLast,
         };
-        let unready = self.unready(resource_type, unsent);
+        let unready = self.unready(resource_type, target, unsent);
         let plan = self.plan(&goal, &unready, false, removals);
         let channel = self.channel(resource_type);
         if resource_type == ResourceType::Cluster {
@@ -432,8 +443,10 @@ impl Stream {
     /// The response that a plan makes.
     fn send(&mut self, goal: &Content, plan: Plan, trial: bool, now: Instant) -> Response {
         let resource_type = goal.resource_type;
-        if resource_type == ResourceType::Cluster {
-            self.assignments_are_due(&plan);
+        match resource_type {
+            ResourceType::Cluster => self.assignments_are_due(&plan),
+            ResourceType::Listener => self.routes_are_due(&plan),
+            ResourceType::Endpoint | ResourceType::Route => {}
         }
         let segments = if self.is_whole(resource_type) {
             let interest = self.channel(resource_type).subscription.interest();
@@ -457,9 +470,9 @@ struct Pins {
 impl Pins {
     fn add(&mut self, has: &Has) {
         match has {
-            Has::Nothing => {}
+            Has::Nothing | Has::Unsure(None) => {}
             Has::Version(_) => self.everything = true,
-            Has::Item(item) => {
+            Has::Item(item) | Has::Unsure(Some(item)) => {
                 let uses = &item.resource.uses;
                 self.clusters.extend(uses.clusters.iter().cloned());
                 self.routes.extend(uses.routes.iter().cloned());

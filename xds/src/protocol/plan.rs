@@ -35,8 +35,6 @@ pub(super) struct Inputs<'a> {
 /// What becomes of resources that the goal does not have.
 #[derive(Clone, Copy)]
 pub(super) enum Removals<'a> {
-    /// The client sees by itself that they are of no use.
-    Forget,
     /// They are kept.
     Keep,
     /// They are removed unless something waits: what replaces them must come in the same response.
@@ -102,27 +100,22 @@ impl Plan {
             (split.free.clone(), split.withheld.clone())
         };
         let goes = match inputs.removals {
-            Removals::Forget => None,
-            Removals::Keep => Some(false),
-            Removals::WithLast => Some(withheld.is_empty()),
+            Removals::Keep => false,
+            Removals::WithLast => withheld.is_empty(),
             Removals::Now(in_use) => {
                 let used = diff.removed.iter().any(|e| in_use(&e.name));
                 if used {
                     return Self::own(inputs, diff);
                 }
-                Some(true)
+                true
             }
         };
-        let removed = if goes == Some(true) {
-            &*diff.removed
-        } else {
-            &[]
-        };
+        let removed = if goes { &*diff.removed } else { &[] };
         let removed = removed.iter().map(|e| e.name.clone()).collect();
-        let exceptions = if goes == Some(false) {
-            merged(&withheld, &diff.removed)
-        } else {
+        let exceptions = if goes {
             withheld.clone()
+        } else {
+            merged(&withheld, &diff.removed)
         };
         Self {
             upserts,
@@ -149,7 +142,6 @@ impl Plan {
         let mut removed = Vec::new();
         for (name, has) in own.gone {
             let stays = match inputs.removals {
-                Removals::Forget => continue,
                 Removals::Keep => true,
                 Removals::WithLast => waits,
                 Removals::Now(in_use) => in_use(&name),
@@ -232,7 +224,7 @@ impl Own {
             Some(item) if has.version() == Some(item.version) => has,
             Some(item) => {
                 if self.may_send(inputs, &item, &has) {
-                    if has.is_nothing() {
+                    if has.may_be_nothing() {
                         self.fresh.push(name.clone());
                     }
                     self.upserts.push(item.clone());
@@ -259,7 +251,7 @@ impl Own {
         }
         if inputs.refusals.suspends(item, inputs.trial) {
             self.suspended = true;
-            if has.is_nothing() {
+            if has.may_be_nothing() {
                 self.suspended_fresh.push(item.name().clone());
             }
             return false;

@@ -49,7 +49,7 @@ pub(super) fn version(segments: &[Arc<Segment>]) -> Version {
 
 fn item(exception: &Exception) -> Option<&Item> {
     match &exception.has {
-        Has::Item(item) => Some(item),
-        Has::Nothing | Has::Version(_) => None,
+        Has::Item(item) | Has::Unsure(Some(item)) => Some(item),
+        Has::Nothing | Has::Version(_) | Has::Unsure(None) => None,
     }
 }

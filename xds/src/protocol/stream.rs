@@ -13,7 +13,7 @@ use super::pass::Pass;
 use super::plan::Plan;
 use super::report::{Exchange, Settled, StreamReport, TypeReport};
 use super::{delta, sotw};
-use crate::fanout::{Content, Fanout, Interest, Segment, Set, Wrap};
+use crate::fanout::{Content, Fanout, Has, Interest, Segment, Set, Wrap};
 use crate::resource::{Name, ResourceType, Version};
 use crate::snapshot::Snapshot;
 
@@ -296,7 +296,7 @@ impl Stream {
     }
 
     /// Whether clusters are served and have not been asked for.
-    fn awaits_clusters(&self) -> bool {
+    pub(super) fn awaits_clusters(&self) -> bool {
         self.service == Service::Ads && !self.channel(ResourceType::Cluster).subscription.asked()
     }
 
@@ -425,6 +425,7 @@ impl Stream {
         let Some(target) = self.pass.as_ref().map(|pass| pass.target.clone()) else {
             return;
         };
+        self.empty_assignments_are_due(plan);
         let under = target.assignments.clusters.clone();
         let everything = plan.shared && self.channel(ResourceType::Cluster).held.base.is_none();
         let names = plan
@@ -451,6 +452,7 @@ impl Stream {
                 .as_ref()
                 .and_then(|b| b.clusters.as_ref());
             let in_step = plan.shared
+                && assignments.held.exceptions.is_empty()
                 && before
                     .zip(self.assigned.as_ref())
                     .is_some_and(|(a, b)| Arc::ptr_eq(a, b) && !Arc::ptr_eq(b, &under));
@@ -463,6 +465,38 @@ impl Stream {
                 self.channel_mut(ResourceType::Endpoint)
                     .forget(names.iter());
             }
+        }
+    }
+
+    /// A state-of-the-world request that came too late is ignored: that a client has given up routes and asks for them again,
+    /// because listeners come and go, may not be seen in its subscription.
+    pub(super) fn routes_are_due(&mut self, plan: &Plan) {
+        let mode = self.mode;
+        let routes = self.channel_mut(ResourceType::Route);
+        if mode == Mode::Sotw && routes.subscription.active() {
+            let interest = routes.subscription.interest();
+            let named = plan.upserts.iter().flat_map(|segment| segment.routes());
+            let asked = named.filter(|name| interest.contains(name.as_str()));
+            routes.forget(asked);
+        }
+    }
+
+    /// The same for clusters that have no load assignment, for which an empty one is made.
+    fn empty_assignments_are_due(&mut self, plan: &Plan) {
+        let Some(newest) = self.newest.clone() else {
+            return;
+        };
+        let interest = self.channel(ResourceType::Endpoint).subscription.interest();
+        let items = plan.upserts.iter().flat_map(|s| s.items());
+        let without = items.map(|item| item.name().as_str()).filter(|name| {
+            interest.contains(name) && newest.assignments.bodies.get(name).is_none()
+        });
+        let names: Vec<&str> = without.collect();
+        if !names.is_empty() {
+            let names = self.shared.names(names);
+            let assignments = self.channel_mut(ResourceType::Endpoint);
+            assignments.forget(names.iter());
+            assignments.asked.push(names);
         }
     }
 

@@ -1,6 +1,8 @@
 //! The protocol against scripted and modelled clients.
 
+mod envoy;
 mod hard;
+mod property;
 mod rejections;
 mod rules;
 mod scenarios;
