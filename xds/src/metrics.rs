@@ -11,9 +11,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use kinds::{Each, PerType, RawCounter};
@@ -137,11 +136,14 @@ impl Metrics {
 
     fn register(&self, registry: &mut Registry, version: &str) {
         let m = self.clone();
-        registry.register(
-            "pilot",
-            "Version of this control plane",
-            Info::new([("version", version.to_owned())]),
-        );
+        // A gauge, as Istio has it: the plain text format of Prometheus knows no metrics of type info.
+        registry
+            .sub_registry_with_label(("version".into(), version.to_owned().into()))
+            .register(
+                "pilot_info",
+                "Version of this control plane",
+                ConstGauge::new(1i64),
+            );
         registry.register(
             "pilot_xds",
             "Proxies connected, by their version",
