@@ -61,8 +61,8 @@ pub struct Mesh {
     /// Who declares a host, in the order of preference when nothing else decides.
     hosts: Map<Host, Arc<[ServiceKey]>>,
     endpoints: Map<ServiceKey, Arc<Endpoints>>,
-    /// The services that have an endpoint at an address.
-    instances: Map<IpAddr, Arc<BTreeSet<ServiceKey>>>,
+    /// The services that have an endpoint at an address, sorted.
+    instances: Map<IpAddr, Arc<[ServiceKey]>>,
     workloads: Map<(ClusterId, WorkloadKey), Arc<Workload>>,
     /// The workloads at an address: several where they share their machine's.
     addresses: Map<WorkloadAddress, Arc<BTreeSet<(ClusterId, WorkloadKey)>>>,
@@ -264,10 +264,12 @@ impl Mesh {
         let before = ips(self.endpoints.get(key));
         let after = ips(endpoints.as_ref());
         for ip in before.difference(&after) {
-            self.index_instance(*ip, |keys| keys.remove(key));
+            self.leave_instance(*ip, key);
         }
+        // Most addresses belong to one service, and all of a service share the list that says so.
+        let alone = [key.clone()].into();
         for ip in after.difference(&before) {
-            self.index_instance(*ip, |keys| keys.insert(key.clone()));
+            self.join_instance(*ip, &alone);
         }
         match endpoints {
             Some(endpoints) => self.endpoints.insert_mut(key.clone(), endpoints),
@@ -277,22 +279,29 @@ impl Mesh {
         }
     }
 
-    fn index_instance(
-        &mut self,
-        ip: IpAddr,
-        change: impl FnOnce(&mut BTreeSet<ServiceKey>) -> bool,
-    ) {
-        let mut keys = self
-            .instances
-            .get(&ip)
-            .map(|keys| BTreeSet::clone(keys))
-            .unwrap_or_default();
-        change(&mut keys);
-        if keys.is_empty() {
+    fn leave_instance(&mut self, ip: IpAddr, key: &ServiceKey) {
+        let keys = self.instances.get(&ip).into_iter();
+        let others = keys
+            .flat_map(|keys| keys.iter())
+            .filter(|other| *other != key);
+        let others: Arc<[ServiceKey]> = others.cloned().collect();
+        if others.is_empty() {
             self.instances.remove_mut(&ip);
         } else {
-            self.instances.insert_mut(ip, Arc::new(keys));
+            self.instances.insert_mut(ip, others);
         }
+    }
+
+    /// `alone` holds the one service that the address is an instance of from here on, too.
+    fn join_instance(&mut self, ip: IpAddr, alone: &Arc<[ServiceKey]>) {
+        let all = match self.instances.get(&ip) {
+            None => Arc::clone(alone),
+            Some(others) => {
+                let all: BTreeSet<_> = others.iter().chain(&**alone).cloned().collect();
+                all.into_iter().collect()
+            }
+        };
+        self.instances.insert_mut(ip, all);
     }
 
     /// Adds, replaces or removes a workload.

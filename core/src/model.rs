@@ -1,6 +1,7 @@
 //! What a mesh consists of, as values that are valid by construction.
 
 mod address;
+mod by_name;
 mod endpoint;
 mod host;
 mod labels;
@@ -14,6 +15,7 @@ mod service;
 mod workload;
 
 pub use address::{Address, Cidr, InvalidAddress};
+pub use by_name::ByName;
 pub use endpoint::{Endpoint, EndpointPort, Health, TlsMode};
 pub use host::{Host, InvalidHost};
 pub use labels::Labels;

@@ -7,6 +7,7 @@
 mod at;
 pub mod check;
 mod kinds;
+mod once;
 pub mod resolve;
 pub mod spec;
 

@@ -1,19 +1,20 @@
 //! Labels: ordered key-value pairs, shared by all who carry the same.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use super::ByName;
 
 /// An immutable set of labels; cloning shares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Labels(Arc<BTreeMap<String, String>>);
+pub struct Labels(ByName<Box<str>>);
 
 impl Labels {
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.0.get(key).map(|value| &**value)
     }
 
     /// Whether there is none.
@@ -23,9 +24,7 @@ impl Labels {
 
     /// All pairs in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0.iter().map(|(key, value)| (key, &**value))
     }
 
     /// Whether every pair of `selector` is among these. An empty selector selects everything.
@@ -43,29 +42,18 @@ impl Labels {
         if self.is_empty() {
             return under.clone();
         }
-        let mut joined = BTreeMap::clone(&under.0);
-        joined.extend(
-            self.0
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone())),
-        );
-        Labels(Arc::new(joined))
+        under.iter().chain(self.iter()).collect()
     }
 }
 
 impl From<BTreeMap<String, String>> for Labels {
     fn from(map: BTreeMap<String, String>) -> Self {
-        Self(Arc::new(map))
+        map.into_iter().collect()
     }
 }
 
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Labels {
+impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(Arc::new(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        ))
+        Self(pairs.into_iter().collect())
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::shared;
+
 /// Region, zone and sub-zone, from wide to narrow; empty where unknown.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Locality {
@@ -19,7 +21,7 @@ pub struct Locality {
 impl Locality {
     /// Reads Istio's `region/zone/subzone`; missing parts are empty.
     pub fn parse(text: &str) -> Self {
-        let mut parts = text.splitn(3, '/').map(Arc::from);
+        let mut parts = text.splitn(3, '/').map(shared);
         let mut next = || parts.next().unwrap_or_default();
         Self {
             region: next(),

@@ -6,10 +6,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// The text, to be shared; an empty one allocates nothing.
+pub(super) fn shared(text: &str) -> Arc<str> {
+    if text.is_empty() {
+        Arc::default()
+    } else {
+        text.into()
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $type(Arc<str>);
 
@@ -25,21 +34,15 @@ macro_rules! name {
             }
         }
 
-        impl Default for $type {
-            fn default() -> Self {
-                Self(Arc::from(""))
-            }
-        }
-
         impl From<&str> for $type {
             fn from(text: &str) -> Self {
-                Self(Arc::from(text))
+                Self(shared(text))
             }
         }
 
         impl From<String> for $type {
             fn from(text: String) -> Self {
-                Self(Arc::from(text))
+                Self(shared(&text))
             }
         }
 

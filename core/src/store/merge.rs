@@ -192,5 +192,6 @@ pub(super) fn endpoints(
         ))
     });
     endpoints.sort();
+    endpoints.shrink_to_fit();
     endpoints
 }

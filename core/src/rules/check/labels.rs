@@ -1,13 +1,12 @@
 //! Labels and selectors, by the rules that Kubernetes has for them.
 
-use std::collections::BTreeMap;
-
+use crate::model::Labels;
 use crate::rules::at::At;
 use crate::rules::spec::{WorkloadSelector, excerpt};
 
 /// The labels of a workload.
-pub(super) fn labels(at: &At<'_>, labels: &BTreeMap<String, String>) {
-    for (key, value) in labels {
+pub(super) fn labels(at: &At<'_>, labels: &Labels) {
+    for (key, value) in labels.iter() {
         let here = at.key(key);
         if !is_key(key) {
             here.error_hint(
@@ -30,7 +29,7 @@ pub(super) fn selector(at: &At<'_>, selector: &WorkloadSelector) {
         at.warning("selects nothing: it has no labels");
     }
     let at = at.field("labels");
-    for (key, value) in &selector.labels {
+    for (key, value) in selector.labels.iter() {
         let here = at.key(key);
         if key.is_empty() {
             here.error("has no key");

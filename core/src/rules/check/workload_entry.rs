@@ -42,12 +42,12 @@ pub(super) fn entry(
 ) {
     address(at, entry, allowed);
     let ports = at.field("ports");
-    for (name, number) in &entry.ports {
+    for (name, number) in entry.ports.iter() {
         let here = ports.key(name);
         port_name(&here, name);
         port_number(&here, *number);
         if let Some(known) = service_ports
-            && !known.contains(name.as_str())
+            && !known.contains(name)
         {
             let names: Vec<_> = known.iter().copied().take(8).collect();
             here.error_hint(

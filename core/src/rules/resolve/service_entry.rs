@@ -1,24 +1,27 @@
 //! `ServiceEntry` → services and their inline endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::endpoint::{ports as endpoint_ports, usable};
 use super::workload_entry::{Traits, address, port_numbers};
+use crate::mesh::Endpoints;
 use crate::model::{
     Address, Cidr, ClusterId, Endpoint, Health, Host, Labels, Location, NamespaceName, Resolution,
     Service, ServiceKey, ServicePort, ServiceSource, Visibility,
 };
 use crate::registry::Meta;
+use crate::rules::once::Once;
 use crate::rules::spec::{self, ServiceEntry, WorkloadEntry};
 
-/// The services that a checked `ServiceEntry` declares, one for each host, with the endpoints that stand in it. The endpoints
-/// of one that selects workloads are for [`endpoint_of`](super::endpoint_of) to make.
+/// The services that a checked `ServiceEntry` declares, one for each host, with the endpoints that stand in it, sorted. The
+/// endpoints of one that selects workloads are for [`endpoint_of`](super::endpoint_of) to make.
 pub fn services(
     meta: &Meta,
     spec: &ServiceEntry,
     cluster: &ClusterId,
     trust_domain: &str,
-) -> Vec<(Service, Vec<Endpoint>)> {
+) -> Vec<(Service, Arc<Endpoints>)> {
     let hosts: BTreeSet<_> = spec
         .hosts
         .iter()
@@ -27,7 +30,7 @@ pub fn services(
     let resolution = resolution(spec.resolution);
     let ports = ports(spec);
     let endpoint = |entry| endpoint(entry, &resolution, &ports, meta, cluster, trust_domain);
-    let endpoints: Vec<_> = spec.endpoints.iter().filter_map(endpoint).collect();
+    let endpoints = Arc::new(together(spec.endpoints.iter().filter_map(endpoint)));
     let resolves_host = spec.endpoints.is_empty()
         && spec.workload_selector.is_none()
         && matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
@@ -55,16 +58,35 @@ pub fn services(
     };
     let with_endpoints = |host: Host| {
         let endpoints = if resolves_host && !host.is_wildcard() {
-            vec![Endpoint {
+            Arc::new(vec![Endpoint {
                 cluster: cluster.clone(),
                 ..Endpoint::at(Address::Host(host.clone()))
-            }]
+            }])
         } else {
-            endpoints.clone()
+            Arc::clone(&endpoints)
         };
         (service(host), endpoints)
     };
     hosts.into_iter().map(with_endpoints).collect()
+}
+
+/// Endpoints as a list, sorted; what several of them have alike is kept once.
+fn together(endpoints: impl Iterator<Item = Endpoint>) -> Endpoints {
+    let mut all: Vec<_> = endpoints.collect();
+    all.sort();
+    all.shrink_to_fit();
+    let (mut ports, mut identities) = (Once::default(), Once::default());
+    let (mut networks, mut localities) = (Once::default(), Once::default());
+    for endpoint in &mut all {
+        endpoint.ports.iter_mut().for_each(|own| ports.share(own));
+        endpoint
+            .identity
+            .iter_mut()
+            .for_each(|own| identities.share(own));
+        networks.share(&mut endpoint.network);
+        localities.share(&mut endpoint.locality);
+    }
+    all
 }
 
 fn endpoint(
@@ -132,7 +154,7 @@ fn addresses(spec: &ServiceEntry) -> BTreeMap<ClusterId, Vec<Cidr>> {
 /// A selector without labels selects nothing, as in Istio and Kubernetes.
 fn selector(spec: &ServiceEntry) -> Option<Labels> {
     let labels = &spec.workload_selector.as_ref()?.labels;
-    (!labels.is_empty()).then(|| labels.clone().into())
+    (!labels.is_empty()).then(|| labels.clone())
 }
 
 fn resolution(written: spec::Resolution) -> Resolution {

@@ -38,7 +38,10 @@ fn parsed(kind: &str, spec: &Value) -> (Meta, RuleSpec) {
 fn services_of(spec: Value) -> Vec<(Service, Vec<Endpoint>)> {
     match parsed("ServiceEntry", &spec) {
         (meta, RuleSpec::ServiceEntry(entry)) => {
-            services(&meta, &entry, &"east".into(), TRUST_DOMAIN)
+            let services = services(&meta, &entry, &"east".into(), TRUST_DOMAIN).into_iter();
+            services
+                .map(|(service, endpoints)| (service, endpoints.to_vec()))
+                .collect()
         }
         other => panic!("{other:?}"),
     }
@@ -197,7 +200,7 @@ fn resolution_decides_on_the_endpoints() {
         "DNS",
         json!([{"address": "b.com"}, {"address": "10.0.0.1"}]),
         Resolution::Dns,
-        &["b.com", "10.0.0.1"],
+        &["10.0.0.1", "b.com"],
     );
     check(
         "DNS_ROUND_ROBIN",

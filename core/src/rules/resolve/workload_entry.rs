@@ -61,11 +61,14 @@ impl Traits {
         namespace: &NamespaceName,
         trust_domain: &str,
     ) -> Self {
-        let labels = own.over(&Labels::from(spec.labels.clone()));
+        let labels = own.over(&spec.labels);
         let account = spec.service_account.as_str();
         Self {
             network: match spec.network.as_str() {
-                "" => labels.get(NETWORK_LABEL).unwrap_or_default().into(),
+                "" => labels
+                    .get(NETWORK_LABEL)
+                    .map(NetworkId::from)
+                    .unwrap_or_default(),
                 network => network.into(),
             },
             locality: match spec.locality.as_str() {
@@ -89,7 +92,7 @@ pub(super) fn port_numbers(spec: &WorkloadEntry) -> BTreeMap<Arc<str>, u16> {
     let number = |number: &u32| u16::try_from(*number).ok().filter(|number| *number != 0);
     spec.ports
         .iter()
-        .filter_map(|(name, port)| Some((name.as_str().into(), number(port)?)))
+        .filter_map(|(name, port)| Some((name.into(), number(port)?)))
         .collect()
 }
 

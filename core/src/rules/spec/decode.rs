@@ -1,11 +1,10 @@
 //! A reader of JSON values that collects every problem instead of stopping at the first.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::scalar::{describe, excerpt};
 use super::suggest::closest;
+use crate::model::{ByName, Labels};
 use crate::rules::at::At;
 
 /// Something that is read from a JSON value. What cannot be read is reported at its place and becomes the default.
@@ -139,25 +138,36 @@ impl<T: Decode> Decode for Vec<T> {
             at.error(format!("expected a list, found {}", describe(value)));
             return Self::new();
         };
-        items
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| present(item, &at.index(index)))
-            .collect()
+        // Kept as read for as long as the object: no more room than it needs.
+        let mut all = Self::with_capacity(items.len());
+        let present = |(index, item)| present(item, &at.index(index));
+        all.extend(items.iter().enumerate().filter_map(present));
+        all
     }
 }
 
-impl<T: Decode> Decode for BTreeMap<String, T> {
+impl<T: Decode> Decode for ByName<T> {
     fn decode(value: &Value, at: &At<'_>) -> Self {
-        let Value::Object(entries) = value else {
-            at.error(format!("expected a map, found {}", describe(value)));
-            return Self::new();
-        };
-        entries
-            .iter()
-            .filter_map(|(key, item)| Some((key.clone(), present(item, &at.key(key))?)))
-            .collect()
+        entries::<T>(value, at).collect()
     }
+}
+
+impl Decode for Labels {
+    fn decode(value: &Value, at: &At<'_>) -> Self {
+        entries::<String>(value, at).collect()
+    }
+}
+
+fn entries<'a, T: Decode>(value: &'a Value, at: &At<'_>) -> impl Iterator<Item = (&'a str, T)> {
+    let entries = match value {
+        Value::Object(entries) => Some(entries),
+        other => {
+            at.error(format!("expected a map, found {}", describe(other)));
+            None
+        }
+    };
+    let present = |(key, item): (&'a String, _)| Some((key.as_str(), present(item, &at.key(key))?));
+    entries.into_iter().flatten().filter_map(present)
 }
 
 /// An element: protobuf's JSON form has no `null` within lists and maps.
@@ -193,7 +203,7 @@ mod tests {
         number: u32,
         target_port: Option<u32>,
         names: Vec<String>,
-        labels: BTreeMap<String, String>,
+        labels: Labels,
     }
 
     impl Decode for Sample {

@@ -1,13 +1,12 @@
 //! `ServiceEntry`: a service that no platform declares.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Decode, WorkloadEntry, object, one_of};
-use crate::model::Protocol;
+use crate::model::{Labels, Protocol};
 use crate::rules::at::At;
+use crate::rules::once::Once;
 
 /// A service by its names, ports and endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -68,7 +67,7 @@ impl ServicePort {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct WorkloadSelector {
     /// All of these are among the labels of a workload that is selected.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
 }
 
 /// Whether a service is part of the mesh.
@@ -101,7 +100,7 @@ pub enum Resolution {
 
 impl Decode for ServiceEntry {
     fn decode(value: &Value, at: &At<'_>) -> Self {
-        object(value, at, |f| Self {
+        let mut entry = object(value, at, |f| Self {
             hosts: f.get("hosts"),
             addresses: f.get("addresses"),
             ports: f.get("ports"),
@@ -111,7 +110,18 @@ impl Decode for ServiceEntry {
             workload_selector: f.get("workloadSelector"),
             export_to: f.get("exportTo"),
             subject_alt_names: f.get("subjectAltNames"),
-        })
+        });
+        share(&mut entry.endpoints);
+        entry
+    }
+}
+
+/// What several endpoints say alike is kept once.
+fn share(endpoints: &mut [WorkloadEntry]) {
+    let (mut ports, mut labels) = (Once::default(), Once::default());
+    for endpoint in endpoints {
+        ports.share(&mut endpoint.ports);
+        labels.share(&mut endpoint.labels);
     }
 }
 

@@ -1,11 +1,10 @@
 //! `WorkloadEntry`: a workload that no platform declares. Also the form of a [`ServiceEntry`](super::ServiceEntry)'s endpoints.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Decode, object};
+use crate::model::{ByName, Labels};
 use crate::rules::at::At;
 
 /// A workload by its address and labels.
@@ -16,11 +15,11 @@ pub struct WorkloadEntry {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub address: String,
     /// The numbers that it listens on, by the names that the service's ports have.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub ports: BTreeMap<String, u32>,
+    #[serde(skip_serializing_if = "ByName::is_empty")]
+    pub ports: ByName<u32>,
     /// What selectors look at, together with the object's own labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// The network that its address belongs to.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub network: String,

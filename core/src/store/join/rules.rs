@@ -104,7 +104,7 @@ impl Join {
                 resolve::services(&rule.meta, entry, &cluster, &trust_domain)
             {
                 let key = service.key.clone();
-                self.put_part(by.clone(), key.clone(), Part::Rule(endpoints.into()));
+                self.put_part(by.clone(), key.clone(), Part::Rule(endpoints));
                 self.declare_service(by.clone(), Arc::new(service));
                 declared.services.push(key);
             }

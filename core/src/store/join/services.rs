@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::{Join, WorkloadId, cluster};
-use crate::mesh::{Mesh, Source};
+use crate::mesh::{Endpoints, Mesh, Source};
 use crate::model::{Endpoint, Labels, Service, ServiceKey, ServiceSource, Workload};
 use crate::registry::{Object, Value};
 use crate::rules::resolve;
@@ -36,8 +36,8 @@ struct Claims {
 pub(super) enum Part {
     /// A platform's, in place.
     Object(Arc<Object>),
-    /// Those that a rule states.
-    Rule(Arc<[Endpoint]>),
+    /// Those that a rule states, sorted.
+    Rule(Arc<Endpoints>),
 }
 
 impl Part {
@@ -48,6 +48,14 @@ impl Part {
                 Value::Endpoints(part) => &part.endpoints,
                 _ => &[],
             },
+        }
+    }
+
+    /// The list that is equal to `endpoints`, for others to share.
+    fn shared(&self, endpoints: &[Endpoint]) -> Option<&Arc<Endpoints>> {
+        match self {
+            Self::Rule(own) => (**own == endpoints).then_some(own),
+            Self::Object(_) => None,
         }
     }
 }
@@ -120,6 +128,10 @@ impl Join {
 
     pub(super) fn put_part(&mut self, source: Source, key: ServiceKey, part: Part) {
         let parts = &mut self.services.services.entry(key.clone()).or_default().parts;
+        let known = parts
+            .get(&source)
+            .and_then(|known| known.shared(part.endpoints()));
+        let part = known.cloned().map_or(part, Part::Rule);
         parts.insert(source, part);
         self.due.endpoints.insert(key);
     }
@@ -172,7 +184,8 @@ impl Join {
         let (endpoints, sources) = self.endpoints_of(key);
         let endpoints = (!endpoints.is_empty()).then_some(endpoints);
         if self.mesh.endpoints(key).map(|before| &**before) != endpoints.as_ref() {
-            self.mesh.set_endpoints(key, endpoints.map(Arc::new));
+            let endpoints = endpoints.map(|endpoints| self.shared(key, endpoints));
+            self.mesh.set_endpoints(key, endpoints);
             self.touched.endpoints.insert(key.clone());
         }
         if !self.mesh.sources(key).iter().eq(&sources) {
@@ -186,8 +199,18 @@ impl Join {
         }
     }
 
+    /// A list of a service's endpoints: the one that a rule states, if that is all there is.
+    fn shared(&self, key: &ServiceKey, endpoints: Endpoints) -> Arc<Endpoints> {
+        let parts = self.services.services.get(key);
+        let mut parts = parts.into_iter().flat_map(|claims| claims.parts.values());
+        match parts.find_map(|part| part.shared(&endpoints)) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(endpoints),
+        }
+    }
+
     /// The endpoints of a service, and the objects that it and they come from.
-    fn endpoints_of(&self, key: &ServiceKey) -> (Vec<Endpoint>, BTreeSet<Source>) {
+    fn endpoints_of(&self, key: &ServiceKey) -> (Endpoints, BTreeSet<Source>) {
         let mut sources = BTreeSet::new();
         let (Some(service), Some(claims)) =
             (self.mesh.service(key), self.services.services.get(key))

@@ -120,7 +120,7 @@ pub(crate) fn service_entry(name: &str) -> Object {
 
 /// A `ServiceEntry` of the host `NAME.shop` with port 80 that selects workloads.
 pub(crate) fn selecting(name: &str, app: &str) -> Object {
-    let labels = [("app".to_owned(), app.to_owned())].into();
+    let labels = [("app", app)].into_iter().collect();
     let workload_selector = Some(spec::WorkloadSelector { labels });
     object(
         "ServiceEntry",
@@ -153,7 +153,7 @@ pub(crate) fn rule(entry: spec::ServiceEntry) -> Value {
 }
 
 pub(crate) fn workload_entry(name: &str, ip: &str, app: &str) -> Object {
-    let labels = [("app".to_owned(), app.to_owned())].into();
+    let labels = [("app", app)].into_iter().collect();
     let entry = spec::WorkloadEntry {
         address: ip.into(),
         labels,

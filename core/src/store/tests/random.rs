@@ -414,7 +414,7 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
                     for (service, endpoints) in
                         all.into_iter().filter(|(service, _)| service.key == key)
                     {
-                        parts.push((source.clone(), endpoints));
+                        parts.push((source.clone(), endpoints.to_vec()));
                         declared.insert(source.clone(), Arc::new(service));
                     }
                 }
