@@ -110,7 +110,7 @@ impl World {
         .await
     }
 
-    async fn is_synced(&self, proxy: &str) -> Result<()> {
+    pub(crate) async fn is_synced(&self, proxy: &str) -> Result<()> {
         let client = self.syncz(proxy).await?;
         let generation = &client["generation"];
         ensure!(
