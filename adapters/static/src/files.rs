@@ -47,7 +47,7 @@ pub(crate) struct Files {
 struct File {
     /// Of the content that was last stated; `None` if it is to be stated whatever it is.
     hash: Option<u128>,
-    keys: BTreeSet<ObjectKey>,
+    keys: Box<[ObjectKey]>,
     /// Since when it has been missing or empty.
     missing: Option<Instant>,
 }

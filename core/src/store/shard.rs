@@ -13,6 +13,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
+use super::few::Few;
 use super::guard::{GuardSettings, Tally};
 use super::view::{EndedView, FailingView, HeldView, RegistryView, SetView};
 use crate::registry::{Need, Object, ObjectKey, Origin, Problem, RegistryId, SetId, Transaction};
@@ -25,7 +26,7 @@ pub(super) struct Shard {
     need: Need,
     sets: BTreeMap<SetId, Set>,
     /// The sets that hold an object; nearly always one.
-    places: HashMap<ObjectKey, BTreeSet<SetId>, RandomState>,
+    places: HashMap<ObjectKey, Few<SetId, ()>, RandomState>,
     total: Tally,
     run: u64,
     synced_runs: u64,
@@ -48,7 +49,7 @@ pub(super) struct Effect {
 struct Set {
     /// The last run that replaced it, reported it as failing, or created it.
     run: u64,
-    objects: BTreeMap<ObjectKey, Arc<Object>>,
+    objects: Few<ObjectKey, Arc<Object>>,
     rejected: BTreeMap<ObjectKey, Rejection>,
     unreadable: Vec<Rejection>,
     /// Objects that it states twice.

@@ -1,6 +1,6 @@
 //! Rules: the one object of each name, and what it declares.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -13,11 +13,12 @@ use crate::model::{ClusterId, ServiceKey, ServiceSource};
 use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
 use crate::rules::{RuleSpec, resolve};
 use crate::status::{Contest, Lost};
+use crate::store::few::Few;
 
 /// Who states each rule, and what the one in force declares.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    stated: HashMap<ObjectKey, BTreeMap<RegistryId, Arc<Object>>, RandomState>,
+    stated: HashMap<ObjectKey, Few<RegistryId, Arc<Object>>, RandomState>,
     declared: HashMap<ObjectKey, Declared, RandomState>,
 }
 
@@ -52,7 +53,7 @@ impl Join {
 
     pub(super) fn settle_rule(&mut self, key: &ObjectKey) {
         self.work.rules += 1;
-        let stated = self.rules.stated.get(key).into_iter().flatten();
+        let stated = self.rules.stated.get(key).into_iter().flat_map(Few::iter);
         let winner = stated.min_by_key(|(registry, object)| (object.meta.created, *registry));
         let winner = winner.map(|(registry, object)| (registry.clone(), Arc::clone(object)));
         self.report_rule_conflicts(key, winner.as_ref().map(|(registry, _)| registry));
@@ -142,13 +143,7 @@ impl Join {
             registry: registry.clone(),
             object: key.clone(),
         };
-        for registry in self
-            .rules
-            .stated
-            .get(key)
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-        {
+        for registry in self.rules.stated.get(key).into_iter().flat_map(Few::keys) {
             if registry == winner {
                 self.status.not_lost(&source(registry), &Contest::Name);
             } else {

@@ -1,6 +1,6 @@
 //! Services and their endpoints: declarations are united, parts and selected workloads are joined.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -12,6 +12,7 @@ use crate::registry::{Object, Value};
 use crate::rules::resolve;
 use crate::status::{Contest, Lost};
 use crate::store::by_label::{ByLabel, Filed};
+use crate::store::few::Few;
 use crate::store::merge::{self, Fit};
 
 /// Who declares each service and who states its endpoints.
@@ -24,8 +25,8 @@ pub(super) struct Table {
 
 #[derive(Debug, Default)]
 struct Claims {
-    declared: BTreeMap<Source, Arc<Service>>,
-    parts: BTreeMap<Source, Part>,
+    declared: Few<Source, Arc<Service>>,
+    parts: Few<Source, Part>,
     /// As of the last settling: the declarations that are united, in their rank, and those that have lost.
     united: Vec<(Source, Fit)>,
     lost: BTreeSet<Source>,
@@ -149,7 +150,7 @@ impl Join {
         let Some(claims) = self.services.services.get_mut(key) else {
             return;
         };
-        let merged = merge::services(&claims.declared);
+        let merged = merge::services(claims.declared.iter());
         let (service, united, lost) = match merged {
             None => (None, Vec::new(), Vec::new()),
             Some(merged) => (Some(merged.service), merged.united, merged.lost),
@@ -218,7 +219,7 @@ impl Join {
             return (Vec::new(), sources);
         };
         let mut ranked = Vec::new();
-        for (source, part) in &claims.parts {
+        for (source, part) in claims.parts.iter() {
             let Some((rank, fit)) = claims.fit_of(source) else {
                 continue;
             };

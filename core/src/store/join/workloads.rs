@@ -1,6 +1,6 @@
 //! Workloads: of several declarations of one name the first counts. What selects or contains them becomes due.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -12,11 +12,12 @@ use crate::model::{ServiceKey, ServiceSource, Workload};
 use crate::registry::{Meta, RegistryId};
 use crate::status::{Contest, Lost};
 use crate::store::by_label::{ByLabel, Filed};
+use crate::store::few::Few;
 
 /// Who declares each, and where selectors find them.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    declared: HashMap<WorkloadId, BTreeMap<Source, Claim>, RandomState>,
+    declared: HashMap<WorkloadId, Few<Source, Claim>, RandomState>,
     by_label: ByLabel<WorkloadId>,
     /// Whose declaration is in force.
     source: HashMap<WorkloadId, Source, RandomState>,
@@ -89,7 +90,12 @@ impl Join {
 
     pub(super) fn settle_workload(&mut self, id: &WorkloadId) {
         self.work.workloads += 1;
-        let declared = self.workloads.declared.get(id).into_iter().flatten();
+        let declared = self
+            .workloads
+            .declared
+            .get(id)
+            .into_iter()
+            .flat_map(Few::iter);
         let first = declared.min_by_key(|(source, claim)| (claim.kind, claim.created, *source));
         let (source, workload) = match first {
             Some((source, claim)) => (Some(source.clone()), Some(Arc::clone(&claim.workload))),
@@ -101,7 +107,7 @@ impl Join {
                 .declared
                 .get(id)
                 .into_iter()
-                .flat_map(BTreeMap::keys)
+                .flat_map(Few::keys)
             {
                 if loser == winner {
                     self.status.not_lost(loser, &contest(id));

@@ -11,6 +11,7 @@ use super::{Effect, Held, Shard};
 use crate::mesh::Source;
 use crate::registry::{Object, ObjectKey, SetId};
 use crate::status::{Contest, Lost};
+use crate::store::few::Few;
 use crate::store::guard::{Balance, GuardSettings, Tally};
 
 /// What a transaction does to one object of one set.
@@ -160,7 +161,7 @@ impl Shard {
 
     /// The version of an object that is in force, and the set that holds it.
     pub(super) fn winner(&self, key: &ObjectKey) -> Option<(&SetId, &Arc<Object>)> {
-        let places = self.places.get(key)?.iter();
+        let places = self.places.get(key)?.keys();
         let candidates = places.filter_map(|set| Some((set, self.object(set, key)?)));
         candidates.min_by_key(|(set, object)| (object.meta.created, *set))
     }
@@ -181,16 +182,16 @@ impl Shard {
                 set.run = self.run;
             }
             let places = self.places.entry(key.clone()).or_default();
-            if places.len() > 1 || (places.len() == 1 && !places.contains(&id)) {
+            if places.len() > 1 || (places.len() == 1 && !places.contains_key(&id)) {
                 shared
                     .entry(key.clone())
                     .or_default()
-                    .extend(places.iter().cloned());
+                    .extend(places.keys().cloned());
             }
             let old = match next {
                 Some(next) => {
                     balance.gain(&next);
-                    places.insert(id);
+                    places.insert(id, ());
                     set.objects.insert(key, next)
                 }
                 None => {
@@ -224,7 +225,8 @@ impl Shard {
     /// Tells which copies of an object are not used; `before` are sets that held one.
     fn report_copies(&self, key: &ObjectKey, before: &BTreeSet<SetId>) {
         let source = self.source(key);
-        let now = self.places.get(key).cloned().unwrap_or_default();
+        let now = self.places.get(key).into_iter().flat_map(Few::keys);
+        let now: BTreeSet<_> = now.cloned().collect();
         for gone in before.difference(&now) {
             self.status.not_lost(&source, &Contest::Copy(gone.clone()));
         }
