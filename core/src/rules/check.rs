@@ -3,6 +3,7 @@
 //! They follow Istio's validation, so that what a mesh has accepted is accepted here, and refuse besides what Envoy would
 //! refuse. A check looks at one object alone; what depends on others is found when rules are resolved.
 
+mod access_log;
 mod export_to;
 mod labels;
 mod mesh_config;

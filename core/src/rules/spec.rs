@@ -19,4 +19,5 @@ pub use mesh_config::{
 };
 pub(crate) use scalar::{excerpt, one_of};
 pub use service_entry::{Location, Resolution, ServiceEntry, ServicePort, WorkloadSelector};
+pub(crate) use suggest::closest;
 pub use workload_entry::WorkloadEntry;

@@ -4,11 +4,13 @@ use envoy_types::pb::envoy::config::accesslog::v3::{
     AccessLog as EnvoyAccessLog, AccessLogFilter, ResponseFlagFilter, access_log, access_log_filter,
 };
 use envoy_types::pb::envoy::config::core::v3::{
-    DataSource, SubstitutionFormatString, data_source, substitution_format_string,
+    DataSource, SubstitutionFormatString, TypedExtensionConfig, data_source,
+    substitution_format_string,
 };
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
     FileAccessLog, file_access_log,
 };
+use envoy_types::pb::envoy::extensions::formatter::req_without_query::v3::ReqWithoutQuery;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::util::pack_any;
 use pilothouse_core::mesh::{AccessLog, AccessLogEncoding};
@@ -53,6 +55,9 @@ const FIELDS: [(&str, &str); 24] = [
     ("route_name", "%ROUTE_NAME%"),
 ];
 
+/// The operator that Envoy knows only if told where it comes from.
+const WITHOUT_QUERY: &str = "%REQ_WITHOUT_QUERY";
+
 /// The fields that stand in quotes in the line of text.
 const QUOTED: [&str; 6] = [
     "upstream_transport_failure_reason",
@@ -86,6 +91,7 @@ pub(super) fn listener_log(log: Option<&AccessLog>) -> Vec<EnvoyAccessLog> {
 fn entry(log: &AccessLog, filter: Option<AccessLogFilter>) -> EnvoyAccessLog {
     let format = SubstitutionFormatString {
         format: Some(format(log)),
+        formatters: formatters(log),
         ..Default::default()
     };
     let file = FileAccessLog {
@@ -97,6 +103,18 @@ fn entry(log: &AccessLog, filter: Option<AccessLogFilter>) -> EnvoyAccessLog {
         filter,
         config_type: Some(access_log::ConfigType::TypedConfig(pack_any(file))),
     }
+}
+
+/// What Envoy needs besides to read a format.
+fn formatters(log: &AccessLog) -> Vec<TypedExtensionConfig> {
+    let format = log.format.as_deref().unwrap_or_default();
+    let without_query = format
+        .contains(WITHOUT_QUERY)
+        .then(|| TypedExtensionConfig {
+            name: "envoy.formatter.req_without_query".into(),
+            typed_config: Some(pack_any(ReqWithoutQuery {})),
+        });
+    without_query.into_iter().collect()
 }
 
 fn format(log: &AccessLog) -> substitution_format_string::Format {
@@ -175,6 +193,23 @@ mod tests {
             \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% \
             %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
         assert_eq!(default_line(), expected);
+    }
+
+    #[test]
+    fn a_formatter_comes_with_the_operator_that_needs_it() {
+        let names = |format: &str| -> Vec<String> {
+            let log = AccessLog {
+                file: "/dev/stdout".into(),
+                encoding: AccessLogEncoding::Text,
+                format: Some(format.into()),
+            };
+            formatters(&log).into_iter().map(|one| one.name).collect()
+        };
+        assert_eq!(names("%REQ(:PATH)%"), [""; 0]);
+        assert_eq!(
+            names("%REQ_WITHOUT_QUERY(:PATH)%"),
+            ["envoy.formatter.req_without_query"]
+        );
     }
 
     #[test]

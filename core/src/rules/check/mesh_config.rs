@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::access_log::access_log;
 use super::export_to::export_to;
 use super::name::{is_fqdn, is_label, port_number};
 use crate::rules::at::At;
-use crate::rules::spec::{
-    AccessLogEncoding, MeshConfig, OutboundTrafficMode, ProxyConfig, excerpt,
-};
+use crate::rules::spec::{MeshConfig, OutboundTrafficMode, ProxyConfig, excerpt};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -70,27 +67,6 @@ pub(in crate::rules) fn check(at: &At<'_>, config: &MeshConfig) {
     }
     access_log(at, config);
     proxy_config(&at.field("defaultConfig"), &config.default_config);
-}
-
-fn access_log(at: &At<'_>, config: &MeshConfig) {
-    if config.access_log_file.contains(char::is_control) {
-        at.field("accessLogFile")
-            .error("has control characters in it");
-    }
-    if config.access_log_encoding == AccessLogEncoding::Json && !config.access_log_format.is_empty()
-    {
-        let format = at.field("accessLogFormat");
-        match serde_json::from_str(&config.access_log_format) {
-            Ok(Value::Object(_)) => {}
-            Ok(_) => format.error_hint(
-                "is not a JSON object",
-                "accessLogEncoding JSON wants one of keys and formats",
-            ),
-            Err(problem) => format.error(format!(
-                "is not JSON, which accessLogEncoding says it is: {problem}"
-            )),
-        }
-    }
 }
 
 fn proxy_config(at: &At<'_>, config: &ProxyConfig) {
