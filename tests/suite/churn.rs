@@ -59,7 +59,9 @@ impl Run {
     async fn start(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let model = Model::start(&mut random).await;
-        let world = World::start_with(&[], Some(&model.mesh_config()), &[]).await;
+        // Most of the few endpoints that there are may go at once here, and it is meant.
+        let flags = [("--guard-count", "1000000")];
+        let world = World::start_with(&[], Some(&model.mesh_config()), &flags).await;
         model.write_all(&world.mesh);
         let mut envoys = Vec::new();
         let mut proxies = Vec::new();
@@ -139,6 +141,7 @@ impl Run {
             if let Err(error) =
                 eventually(&format!("all has arrived at {proxy}"), SOON, arrived).await
             {
+                self.world.keep_pages().await;
                 panic!("{}: {error:#}", self.history());
             }
         }

@@ -17,7 +17,7 @@ use crate::world::{SOON, World, answers};
 
 on_every_envoy! {
     a_listener_that_cannot_be_bound
-    an_access_log_that_is_refused
+    an_access_log_that_cannot_be_opened
 }
 
 /// A service's port is another program's on this machine. The check of a manifest cannot know that, Envoy does.
@@ -102,12 +102,12 @@ async fn a_listener_that_cannot_be_bound(binary: &Binary, variant: Variant) {
 }
 
 /// Every listener has it, so that no listener can be changed; endpoints and clusters still can.
-async fn an_access_log_that_is_refused(binary: &Binary, variant: Variant) {
+async fn an_access_log_that_cannot_be_opened(binary: &Binary, variant: Variant) {
     let (via, late) = (free_address().unwrap(), free_address().unwrap());
     let backend = Backend::start("web", [127, 0, 0, 1].into()).await.unwrap();
     let web = ServiceEntry::http("web", "web.test", via.port());
     let good = "accessLogFile: /dev/null\n";
-    let bad = "accessLogFile: /dev/null\naccessLogFormat: \"%NO_SUCH_COMMAND%\"\n";
+    let bad = "accessLogFile: /dev/null/access.log\n";
     let world = World::start_with(
         &[(
             "web.yaml",
@@ -133,7 +133,9 @@ async fn an_access_log_that_is_refused(binary: &Binary, variant: Variant) {
     )
     .await;
     assert!(
-        refused["message"].to_string().contains("NO_SUCH_COMMAND"),
+        refused["message"]
+            .to_string()
+            .contains("/dev/null/access.log"),
         "{refused:#}"
     );
     let another = Backend::start("another", [127, 0, 0, 1].into())

@@ -133,6 +133,17 @@ impl World {
         Ok(())
     }
 
+    /// Puts what discovery says of itself beside its log, for whoever looks at a failed test.
+    pub(crate) async fn keep_pages(&self) {
+        for page in ["registryz", "configz", "syncz", "resourcez"] {
+            let text = match self.discovery.debug(&format!("/debug/{page}")).await {
+                Ok(page) => format!("{page:#}"),
+                Err(error) => format!("{error:#}"),
+            };
+            std::fs::write(self.dir().join(format!("{page}.json")), text).unwrap();
+        }
+    }
+
     /// A counter of `/metrics`, such as `pilot_xds_pushes{type="cds"}`, with or without the suffix `_total`.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let text = self.discovery.metrics().await.unwrap();
