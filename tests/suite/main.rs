@@ -14,6 +14,7 @@ mod custom_adapter;
 mod discovery;
 mod envoy_static;
 mod every_envoy;
+mod files;
 mod protocol;
 mod refusal;
 mod serving;
