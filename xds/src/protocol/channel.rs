@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::held::Held;
 use super::refusal::Refusals;
 use super::subscription::{Subscription, Turn};
-use crate::fanout::{NameSet, Segment, Set};
+use crate::fanout::{Item, NameSet, Segment, Set};
 use crate::resource::{Name, ResourceType, Version};
 
-/// Responses of one type that may wait for an answer at the same time, once the earlier is overdue.
-const OPEN: usize = 2;
+/// Responses of one type whose answers are awaited at the same time, each sent when the one before it was overdue.
+const OPEN: usize = 8;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -24,8 +24,12 @@ pub(super) struct Channel {
     pub(super) reported: Reported,
     /// Responses without an answer, the oldest first.
     pub(super) open: VecDeque<Open>,
+    /// Responses whose answers are not awaited any longer, the latest first.
+    given_up: VecDeque<u64>,
     /// Names that are to be answered whether they exist or not.
     pub(super) asked: Vec<Arc<NameSet>>,
+    /// Load assignments that the client waits for, whether there are any or not.
+    pub(super) due: Vec<Arc<NameSet>>,
     /// The client waits for a response even if there is nothing in it.
     pub(super) answer: bool,
     /// There is something to send that is not sent.
@@ -59,6 +63,8 @@ pub(super) struct Open {
     /// The clusters that load assignments were sent under before it.
     pub(super) assigned: Option<Arc<Set>>,
     pub(super) upserts: Vec<Arc<Segment>>,
+    /// Everything that was in it, which is more if it is a whole state.
+    pub(super) carried: Vec<Arc<Segment>>,
     pub(super) removed: Vec<Name>,
     /// Whether it carried what is suspected.
     pub(super) trial: bool,
@@ -80,7 +86,9 @@ impl Channel {
             held: Held::default(),
             reported: Reported::Nothing,
             open: VecDeque::new(),
+            given_up: VecDeque::new(),
             asked: Vec::new(),
+            due: Vec::new(),
             answer: false,
             pending: false,
             refusals: Refusals::default(),
@@ -111,6 +119,7 @@ impl Channel {
             } else {
                 self.held_ever(|held| *held = Held::default());
                 self.asked.clear();
+                self.due.clear();
                 self.answer = false;
                 self.pending = false;
             }
@@ -138,15 +147,18 @@ impl Channel {
         }
     }
 
-    /// A response has been sent. What is long overdue is given up: its answer will mean nothing.
+    /// A response has been sent. What is long overdue is given up.
     pub(super) fn opened(&mut self, open: Open) {
         self.sent = Some(Sent {
             nonce: open.nonce,
             version: open.version,
             at: open.at,
         });
-        if self.open.len() >= OPEN {
-            self.open.pop_front();
+        if self.open.len() >= OPEN
+            && let Some(given_up) = self.open.pop_front()
+        {
+            self.given_up.truncate(OPEN);
+            self.given_up.push_front(given_up.nonce);
         }
         self.open.push_back(open);
     }
@@ -154,6 +166,7 @@ impl Channel {
     /// The open response with this nonce has been accepted, and all before it: clients answer in order, and may leave out
     /// answers when they have a later one.
     pub(super) fn acknowledge(&mut self, nonce: u64, now: Instant) {
+        self.given_up.retain(|given_up| *given_up > nonce);
         while let Some(open) = self.open.pop_front_if(|open| open.nonce <= nonce) {
             if open.trial {
                 self.refusals.clear_trial();
@@ -166,52 +179,105 @@ impl Channel {
         }
     }
 
-    /// The open response with this nonce has been rejected: nothing in it counts as held.
-    pub(super) fn reject(&mut self, nonce: u64, message: &str, now: Instant) -> Option<Open> {
-        while let Some(earlier) = self.open.pop_front_if(|open| open.nonce < nonce) {
-            if earlier.trial {
-                self.refusals.clear_trial();
-            }
+    /// The open response with this nonce has been rejected: nothing in it counts as held. Returns what was rejected.
+    pub(super) fn reject(
+        &mut self,
+        nonce: u64,
+        whole: bool,
+        message: &str,
+        now: Instant,
+    ) -> Option<Open> {
+        if let Some(at) = self.given_up.iter().position(|given_up| *given_up == nonce) {
+            // What it carried is forgotten, and it is not known what the client has.
+            self.given_up.remove(at);
+            self.held_ever(Held::doubt);
+            self.rejected(message, now);
+            return None;
         }
-        let rejected = self.open.pop_front_if(|open| open.nonce == nonce)?;
-        self.nacks += 1;
-        self.error = Some((message.into(), now));
+        if self.open.iter().all(|open| open.nonce != nonce) {
+            return None;
+        }
+        if !whole && let Some(before) = nonce.checked_sub(1) {
+            self.acknowledge(before, now);
+        }
+        let mut rejected = self.open.pop_front()?;
+        while rejected.nonce < nonce
+            && let Some(next) = self.open.pop_front()
+        {
+            rejected.followed_by(next);
+        }
+        self.rejected(message, now);
         if rejected.upserts.is_empty() {
             // A removal cannot be done differently.
             return Some(rejected);
         }
-        let refusals = &mut self.refusals;
-        refusals.reject(
-            self.resource_type,
-            &rejected.upserts,
-            rejected.trial,
-            message,
-        );
-        let later = |name: &Name| {
-            let carried = |open: &Open| {
-                open.upserts.iter().any(|s| s.get(name.as_str()).is_some())
-                    || open.removed.contains(name)
-            };
-            self.open.iter().any(carried)
-        };
-        // The client may have applied what was good of it, or not.
-        let back = |name: &Name, refused: bool| {
-            let before = rejected.before.has(name.as_str());
+        // A whole state may repeat what the one before it was rejected for.
+        if rejected.trial || !self.refusals.explain(&rejected.carried) {
+            let carried = rejected.suspects();
+            self.refusals
+                .reject(self.resource_type, &carried, rejected.trial, message);
+        }
+        self.take_back(&rejected);
+        Some(rejected)
+    }
+
+    fn rejected(&mut self, message: &str, now: Instant) {
+        self.nacks += 1;
+        self.error = Some((message.into(), now));
+    }
+
+    /// The client holds what it held before, as far as it did not apply what was good of the response.
+    fn take_back(&mut self, rejected: &Open) {
+        let later = |name: &Name| self.open.iter().any(|open| open.concerns(name));
+        let mut back = Vec::new();
+        for item in rejected.upserts.iter().flat_map(|s| s.items()) {
+            let before = rejected.before.has(item.name().as_str());
+            let refused = self.refusals.refuses(item);
             let has = if refused { before } else { before.unsure() };
-            (name.clone(), has)
-        };
-        let items = rejected.upserts.iter().flat_map(|s| s.items());
-        let upserts = items.map(|item| (item.name(), self.refusals.refuses(item)));
-        let removed = rejected.removed.iter().map(|name| (name, false));
-        let back: Vec<_> = upserts
-            .chain(removed)
-            .filter(|(name, _)| !later(name))
-            .map(|(name, refused)| back(name, refused))
-            .collect();
+            back.push((item.name().clone(), has));
+        }
+        for name in &rejected.removed {
+            let before = rejected.before.has(name.as_str());
+            back.push((name.clone(), before.unsure()));
+        }
+        back.retain(|(name, _)| !later(name));
         if self.open.is_empty() {
             self.held = rejected.before.clone();
         }
         self.held_ever(|held| held.set(back.iter().cloned()));
-        Some(rejected)
+    }
+}
+
+impl Open {
+    /// Whether it changes what the client has of this name.
+    fn concerns(&self, name: &Name) -> bool {
+        self.upserts.iter().any(|s| s.get(name.as_str()).is_some()) || self.removed.contains(name)
+    }
+
+    /// Makes one of two whole states of which only the second is answered.
+    fn followed_by(&mut self, next: Self) {
+        self.nonce = next.nonce;
+        self.version = next.version;
+        self.at = next.at;
+        self.carried = next.carried;
+        self.upserts.extend(next.upserts);
+        self.removed.extend(next.removed);
+        self.trial |= next.trial;
+    }
+
+    /// What may be why it was rejected.
+    fn suspects(&self) -> Vec<&Item> {
+        let items = self.upserts.iter().flat_map(|s| s.items());
+        let carried = |item: &&Item| {
+            let mut same = self
+                .carried
+                .iter()
+                .filter_map(|s| s.get(item.name().as_str()));
+            same.any(|i| i.version == item.version)
+        };
+        let mut items: Vec<_> = items.filter(carried).collect();
+        items.sort_by(|a, b| a.name().cmp(b.name()));
+        items.dedup_by(|a, b| a.name() == b.name());
+        items
     }
 }

@@ -50,10 +50,12 @@ impl Gate {
         }
     }
 
-    /// A response has been rejected: what was good in it is sent again.
+    /// A response has been rejected, and all before it that have not been answered: what was good in them is sent again.
     pub(super) fn rejected(&mut self, resource_type: ResourceType, nonce: u64) {
         match resource_type {
-            ResourceType::Cluster => self.warming.retain(|w| w.clusters != Some(nonce)),
+            ResourceType::Cluster => self
+                .warming
+                .retain(|w| w.clusters.is_none_or(|n| n > nonce)),
             ResourceType::Endpoint => {
                 for warming in &mut self.warming {
                     if warming.sent.iter().any(|(sent, _)| *sent <= nonce) {

@@ -72,6 +72,16 @@ impl Held {
         self.set(kept);
     }
 
+    /// It is not known what the client has of anything.
+    pub(super) fn doubt(&mut self) {
+        let unsure = |e: &Exception| Exception {
+            name: e.name.clone(),
+            has: e.has.clone().unsure(),
+        };
+        self.exceptions = self.exceptions.iter().map(unsure).collect();
+        self.base = None;
+    }
+
     /// Drops what is said about names that are not asked for.
     pub(super) fn restrict(&mut self, interest: &Interest) {
         if self

@@ -185,6 +185,7 @@ impl Stream {
             goal,
             interest: &channel.subscription.interest(),
             asked: &channel.asked,
+            due: &channel.due,
             refusals: &channel.refusals,
             trial,
             unready,
@@ -211,7 +212,8 @@ impl Stream {
             return Step::Done;
         }
         let goal = self.goal(resource_type, target, newest);
-        let done = channel.held.is(&goal) && channel.asked.is_empty() && !channel.answer;
+        let asked = !channel.asked.is_empty() || !channel.due.is_empty() || channel.answer;
+        let done = channel.held.is(&goal) && !asked;
         let leaving = resource_type == ResourceType::Endpoint
             && !self
                 .channel(ResourceType::Cluster)
@@ -318,6 +320,7 @@ impl Stream {
         let channel = self.channel_mut(goal.resource_type);
         channel.held = plan.after;
         channel.asked.clear();
+        channel.due.clear();
     }
 
     /// Nothing is left to send of a type.

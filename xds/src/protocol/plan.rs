@@ -22,6 +22,8 @@ pub(super) struct Inputs<'a> {
     pub(super) interest: &'a Interest,
     /// Names that are to be answered though they may not exist.
     pub(super) asked: &'a [Arc<NameSet>],
+    /// Names that are to be answered though they do not exist any longer.
+    pub(super) due: &'a [Arc<NameSet>],
     pub(super) refusals: &'a Refusals,
     /// Whether what is tried out next may be sent.
     pub(super) trial: bool,
@@ -181,11 +183,13 @@ impl Plan {
     /// Adds what has to be said about names that do not exist.
     fn answer(&mut self, inputs: &Inputs<'_>) {
         let mut absent: Vec<Name> = Vec::new();
-        for names in inputs.asked {
+        let asked = inputs.asked.iter().map(|names| (names, false));
+        let due = inputs.due.iter().map(|names| (names, true));
+        for (names, whatever) in asked.chain(due) {
             let missing = inputs.shared.absent(inputs.goal, names);
             let unknown = missing.iter().filter(|name| {
                 inputs.interest.contains(name.as_str())
-                    && inputs.held.has(name.as_str()).is_nothing()
+                    && (whatever || inputs.held.has(name.as_str()).is_nothing())
                     && self.upserts.iter().all(|s| s.get(name.as_str()).is_none())
             });
             absent.extend(unknown.cloned());
@@ -199,6 +203,7 @@ impl Plan {
             let items = absent.iter().map(empty_assignment).collect();
             let segment = inputs.shared.segment(ResourceType::Endpoint, items);
             self.upserts.push(segment);
+            self.after.forget(&absent);
         }
     }
 }

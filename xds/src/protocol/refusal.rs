@@ -56,6 +56,12 @@ impl Refusals {
         groups.any(|group| group.has(item.name(), item.resource.version))
     }
 
+    /// Whether it is known why a response with these was rejected.
+    pub(super) fn explain(&self, carried: &[Arc<Segment>]) -> bool {
+        let mut items = carried.iter().flat_map(|s| s.items());
+        !self.is_empty() && items.any(|item| self.refuses(item) || self.suspends(item, false))
+    }
+
     /// What is refused.
     pub(super) fn refused(&self) -> impl Iterator<Item = &Refused> {
         self.refused.iter()
@@ -89,17 +95,16 @@ impl Refusals {
     pub(super) fn reject(
         &mut self,
         resource_type: ResourceType,
-        carried: &[Arc<Segment>],
+        items: &[&Item],
         trial: bool,
         message: &str,
     ) {
         if trial {
             self.suspects.pop_front();
         }
-        let items: Vec<&Item> = carried.iter().flat_map(|s| s.items()).collect();
-        let mut culprits = culprits(message, &items);
+        let mut culprits = culprits(message, items);
         if culprits.is_empty() && items.len() <= 1 {
-            culprits = items.clone();
+            culprits = items.to_vec();
         }
         if culprits.is_empty() {
             let (first, second) = items.split_at(items.len().div_ceil(2));

@@ -13,7 +13,7 @@ use super::pass::Pass;
 use super::plan::Plan;
 use super::report::{Exchange, Settled, StreamReport, TypeReport};
 use super::{delta, sotw};
-use crate::fanout::{Content, Fanout, Has, Interest, Segment, Set, Wrap};
+use crate::fanout::{Content, Fanout, Fresh, Has, Interest, Segment, Set, Wrap};
 use crate::resource::{Name, ResourceType, Version};
 use crate::snapshot::Snapshot;
 
@@ -348,20 +348,44 @@ impl Stream {
             self.gate.acknowledged(resource_type, nonce);
             return;
         };
+        let whole = self.is_whole(resource_type);
         let channel = self.channel_mut(resource_type);
-        let Some(rejected) = channel.reject(nonce, &error.message, now) else {
+        let Some(rejected) = channel.reject(nonce, whole, &error.message, now) else {
             return;
         };
+        if !whole && let Some(before) = nonce.checked_sub(1) {
+            self.gate.acknowledged(resource_type, before);
+        }
         if rejected.upserts.is_empty() {
             self.gate.acknowledged(resource_type, nonce);
             return;
         }
         self.gate.rejected(resource_type, nonce);
         if resource_type == ResourceType::Cluster {
+            self.still_fresh(&rejected);
             self.assigned = rejected.assigned;
         }
         if let Some(pass) = &mut self.pass {
             pass.listeners.retain(|(sent, _)| *sent != nonce);
+        }
+    }
+
+    /// What a rejected response had first, later ones may have again, and the client has it from them alone.
+    fn still_fresh(&mut self, rejected: &Open) {
+        let items = rejected.upserts.iter().flat_map(|s| s.items());
+        let names = items.map(|item| item.name());
+        let fresh: Vec<&Name> = names
+            .filter(|name| rejected.before.has(name.as_str()).may_be_nothing())
+            .collect();
+        let [clusters, ..] = &self.channels;
+        for later in &clusters.open {
+            let again = fresh.iter().filter(|name| {
+                let mut segments = later.upserts.iter();
+                segments.any(|s| s.get(name.as_str()).is_some())
+            });
+            let mut again: Vec<Name> = again.map(|name| (*name).clone()).collect();
+            again.sort_unstable();
+            self.gate.sent(&Arc::new(Fresh::new(again)), later.nonce);
         }
     }
 
@@ -425,14 +449,19 @@ impl Stream {
         let Some(target) = self.pass.as_ref().map(|pass| pass.target.clone()) else {
             return;
         };
-        self.empty_assignments_are_due(plan);
         let under = target.assignments.clusters.clone();
         let everything = plan.shared && self.channel(ResourceType::Cluster).held.base.is_none();
-        let names = plan
-            .upserts
+        let upserts = plan.upserts.iter().flat_map(|s| s.items());
+        // A whole state also takes clusters back to what they were before a rejected response.
+        let mode = self.mode;
+        let taken_back = plan
+            .after
+            .exceptions
             .iter()
-            .flat_map(|s| s.items())
-            .map(|i| i.name());
+            .filter(|e| mode == Mode::Sotw && matches!(e.has, Has::Unsure(Some(_))));
+        let names = upserts
+            .map(|item| item.name())
+            .chain(taken_back.map(|e| &e.name));
         let assignments = self.channel(ResourceType::Endpoint);
         if !assignments.subscription.asked() {
             match &mut self.due {
@@ -441,31 +470,41 @@ impl Stream {
                 Due::Names(due) => due.extend(names.cloned()),
                 due @ Due::Nothing => *due = Due::Names(names.cloned().collect()),
             }
-        } else if everything {
-            self.channel_mut(ResourceType::Endpoint)
-                .held_ever(|held| *held = Held::default());
-        } else {
-            // Versions of assignments cover those of their clusters: what was sent under the clusters before these differs.
-            let before = assignments
-                .held
-                .base
-                .as_ref()
-                .and_then(|b| b.clusters.as_ref());
-            let in_step = plan.shared
-                && assignments.held.exceptions.is_empty()
-                && before
-                    .zip(self.assigned.as_ref())
-                    .is_some_and(|(a, b)| Arc::ptr_eq(a, b) && !Arc::ptr_eq(b, &under));
-            if !in_step {
-                let interest = assignments.subscription.interest();
-                let names: Vec<Name> = names
-                    .filter(|name| interest.contains(name.as_str()))
-                    .cloned()
-                    .collect();
-                self.channel_mut(ResourceType::Endpoint)
-                    .forget(names.iter());
-            }
+            return;
         }
+        if everything {
+            let assignments = self.channel_mut(ResourceType::Endpoint);
+            assignments.held_ever(|held| *held = Held::default());
+            assignments.due = assignments
+                .subscription
+                .names()
+                .cloned()
+                .into_iter()
+                .collect();
+            return;
+        }
+        let interest = assignments.subscription.interest();
+        let names: Vec<&str> = names
+            .map(Name::as_str)
+            .filter(|name| interest.contains(name))
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        // Versions of assignments cover those of their clusters: what was sent under the clusters before these differs.
+        let held = &assignments.held;
+        let before = held.base.as_ref().and_then(|base| base.clusters.as_ref());
+        let in_step = plan.shared
+            && held.exceptions.is_empty()
+            && before
+                .zip(self.assigned.as_ref())
+                .is_some_and(|(a, b)| Arc::ptr_eq(a, b) && !Arc::ptr_eq(b, &under));
+        let names = self.shared.names(names);
+        let assignments = self.channel_mut(ResourceType::Endpoint);
+        if !in_step {
+            assignments.forget(names.iter());
+        }
+        assignments.due.push(names);
     }
 
     /// A state-of-the-world request that came too late is ignored: that a client has given up routes and asks for them again,
@@ -478,25 +517,6 @@ impl Stream {
             let named = plan.upserts.iter().flat_map(|segment| segment.routes());
             let asked = named.filter(|name| interest.contains(name.as_str()));
             routes.forget(asked);
-        }
-    }
-
-    /// The same for clusters that have no load assignment, for which an empty one is made.
-    fn empty_assignments_are_due(&mut self, plan: &Plan) {
-        let Some(newest) = self.newest.clone() else {
-            return;
-        };
-        let interest = self.channel(ResourceType::Endpoint).subscription.interest();
-        let items = plan.upserts.iter().flat_map(|s| s.items());
-        let without = items.map(|item| item.name().as_str()).filter(|name| {
-            interest.contains(name) && newest.assignments.bodies.get(name).is_none()
-        });
-        let names: Vec<&str> = without.collect();
-        if !names.is_empty() {
-            let names = self.shared.names(names);
-            let assignments = self.channel_mut(ResourceType::Endpoint);
-            assignments.forget(names.iter());
-            assignments.asked.push(names);
         }
     }
 
@@ -540,6 +560,7 @@ impl Stream {
         }
         let channel = self.channel_mut(resource_type);
         channel.asked.clear();
+        channel.due.clear();
         channel.answer = false;
         if trial {
             channel.refusals.tried(now);
@@ -554,6 +575,7 @@ impl Stream {
                 .then_some(assigned)
                 .flatten(),
             upserts: plan.upserts,
+            carried: segments,
             removed: plan.removed,
             trial,
         });

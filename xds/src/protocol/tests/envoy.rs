@@ -139,7 +139,9 @@ impl Envoy {
                 for (name, version, text) in &said.resources {
                     if self.names[t.index()].contains(name) {
                         self.put(t, name, version, text);
-                        self.warming.remove(name);
+                        if t == EDS {
+                            self.warming.remove(name);
+                        }
                     }
                 }
                 for name in &said.removed {

@@ -206,3 +206,17 @@ fn what_is_sent_again_makes_assignments_due_again() {
     s.sent(&[]);
     s.change(|w| w.put(EDS, "b2"), &["eds +b2"]);
 }
+
+#[test]
+fn what_a_whole_state_takes_back_makes_assignments_due() {
+    let mut s = Script::ready(SOTW, World::new("b1", "b1", "", ""));
+    s.start("b", "");
+    s.change(|w| w.put(CDS, "a9 b2"), &["cds +a9 +b2", "eds +b1"]);
+    s.ack(EDS);
+    // The client has taken `b2`, and is taken back to `b1`.
+    s.nack(CDS, "no");
+    s.sent(&["cds +a9 +b1", "eds +b1"]);
+    s.ack(EDS);
+    s.nack(CDS, "no");
+    s.sent(&["cds +b2", "eds +b1"]);
+}
