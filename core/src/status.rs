@@ -74,6 +74,8 @@ pub enum Contest {
     Service(ServiceKey),
     /// To declare a workload.
     Workload(ClusterId, WorkloadKey),
+    /// To be the service that connections to an address and port lead to, where nothing else tells services apart.
+    Connections(ServiceKey),
 }
 
 /// Resources of one type that proxies refuse.
@@ -121,8 +123,13 @@ impl Status {
 impl ObjectStatus {
     /// Whether its current text is in use, as far as this process decides.
     pub fn is_accepted(&self) -> bool {
-        // Who lost against a copy of itself is the copy.
-        let real = |lost: &Lost| !matches!(lost.over, Contest::Copy(_) | Contest::Twice(_));
+        // Who lost against a copy of itself is the copy. A service that some connections do not lead to is there all the same.
+        let real = |lost: &Lost| {
+            !matches!(
+                lost.over,
+                Contest::Copy(_) | Contest::Twice(_) | Contest::Connections(_)
+            )
+        };
         self.rejected.is_empty() && !self.lost.iter().any(real)
     }
 }
@@ -221,6 +228,30 @@ impl StatusHandle {
             for type_url in status.refused.keys() {
                 self.acked(source, proxy, type_url);
             }
+        }
+    }
+
+    /// States which contests over [connections](Contest::Connections) the services of an object have lost: these and no others.
+    pub fn connections_lost(&self, source: &Source, lost: Vec<Lost>) {
+        let mut news = Vec::new();
+        self.edit(source, |status| {
+            let is_one = |lost: &Lost| matches!(lost.over, Contest::Connections(_));
+            let (before, others): (Vec<_>, Vec<_>) = std::mem::take(&mut status.lost)
+                .into_iter()
+                .partition(is_one);
+            let known = |new: &&Lost| {
+                before
+                    .iter()
+                    .any(|old| (&old.over, &old.to) == (&new.over, &new.to))
+            };
+            news.extend(lost.iter().filter(|new| !known(new)).cloned());
+            status.lost = others.into_iter().chain(lost.iter().cloned()).collect();
+            status.lost.sort();
+            let after = status.lost.iter().filter(|lost| is_one(lost));
+            !before.iter().eq(after)
+        });
+        for Lost { over, to, why, .. } in news {
+            tracing::warn!(target: "model", registry = %source.registry, object = %source.object, ?over, winner = %to.object, winner_registry = %to.registry, %why, "conflict lost");
         }
     }
 
@@ -437,6 +468,33 @@ mod tests {
             handle.get().object(&source()).is_none(),
             "nothing is left to say"
         );
+    }
+
+    #[test]
+    fn contests_over_connections_are_replaced_as_a_whole() {
+        let handle = StatusHandle::new();
+        let key = |host: &str| ServiceKey {
+            namespace: "shop".into(),
+            host: crate::model::Host::new(host).unwrap(),
+        };
+        let lost = |host: &str, why: &str| Lost {
+            over: Contest::Connections(key(host)),
+            to: source(),
+            at: None,
+            why: why.into(),
+        };
+        let name = Lost::name(&source());
+        handle.lost(&source(), name.clone());
+        handle.connections_lost(&source(), vec![lost("b", "1"), lost("a", "1")]);
+        let all = |handle: &StatusHandle| handle.get().object(&source()).unwrap().lost.clone();
+        assert_eq!(all(&handle), [name.clone(), lost("a", "1"), lost("b", "1")]);
+        let revision = handle.get().revision();
+        handle.connections_lost(&source(), vec![lost("b", "1"), lost("a", "1")]);
+        assert_eq!(handle.get().revision(), revision, "nothing new was said");
+        handle.connections_lost(&source(), vec![lost("a", "2")]);
+        assert_eq!(all(&handle), [name.clone(), lost("a", "2")]);
+        handle.connections_lost(&source(), vec![]);
+        assert_eq!(all(&handle), [name]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use pilothouse_core::mesh::Mesh;
-use pilothouse_core::model::{Host, Resolution, Service, ServiceSource};
+use pilothouse_core::model::{Host, Resolution, Service, ServiceKey, ServiceSource};
 
 pub use assignments::Assignments;
 pub use clusters::Clusters;
@@ -63,6 +63,20 @@ pub trait Generator {
     /// Everything that the resource of this name is made from; `None` where there is to be none.
     fn input(mesh: &Mesh, view: &View, projection: &Self::Projection, name: &Name)
     -> Option<Input>;
+
+    /// The services that do not get what they claim of this name, because another goes first.
+    fn lost(_: &Mesh, _: &View, _: &Self::Projection, _: &Name) -> Vec<Lost> {
+        Vec::new()
+    }
+}
+
+/// A service that does not get what it claims.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lost {
+    /// The service.
+    pub service: ServiceKey,
+    /// The service that goes first.
+    pub to: ServiceKey,
 }
 
 /// Whether a change of this service's endpoints reaches anything but its load assignments: clusters with endpoints in

@@ -30,7 +30,7 @@
 //!     let registries = Supervisor::new([(registry, Need::Required)], &handle, supervisor::Settings::default());
 //!     let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default(), "1.0");
 //!     let (publisher, hub) =
-//!         Publisher::new(handle.subscribe(), handle.readiness().clone(), Default::default(), metrics.clone());
+//!         Publisher::new(&handle, Default::default(), metrics.clone());
 //!     let mut server = Server::new(Context {
 //!         source: Arc::new(hub),
 //!         observer: Arc::new(Refusals::new(handle)),
@@ -51,6 +51,7 @@
 //! ```
 
 pub mod bootstrap;
+pub mod conflicts;
 pub mod encode;
 pub mod fanout;
 pub mod hub;

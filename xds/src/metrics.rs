@@ -3,10 +3,13 @@
 //! Dashboards and alerts depend on the names that begin with `pilot_`; those that begin with `pilothouse_` have no counterpart there.
 
 mod kinds;
+mod lacking;
+mod live;
 mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,7 +18,9 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::conflicts::Conflicts;
 pub use kinds::{Each, PerType, RawCounter};
+use live::Ages;
 
 /// Values of the label `type` of `pilot_inbound_updates`.
 pub const INBOUND: [&str; 4] = ["config", "eds", "svc", "svcdelete"];
@@ -83,6 +88,27 @@ pub struct Metrics {
     pub guard_holds: Gauge,
     /// Registries that have not delivered their first full set.
     pub registries_pending: Gauge,
+    /// Clusters whose load assignment has no endpoint.
+    pub without_instances: Gauge,
+    /// DNS clusters that have no name to resolve.
+    pub without_names: Gauge,
+    /// Endpoints that may not be given requests.
+    pub not_ready: Gauge,
+    /// Connected sidecars whose address no service of their namespace has.
+    pub without_service: Gauge,
+    /// Translations asked for, by whether they were remembered.
+    pub cache_reads: Each<RawCounter, 2>,
+    /// Translations remembered.
+    pub cache_size: Gauge,
+    /// Translations forgotten because nobody has their resource any more.
+    pub cache_evictions: RawCounter,
+    /// Bytes of the longest message that a client has sent.
+    pub received_max: Gauge,
+    ages: Ages,
+    /// Services that do not get a listener's address that they claim, because an older one has it.
+    pub outbound_conflicts: Gauge,
+    /// Services that do not decide what is spoken on a workload's port, because another one does.
+    pub inbound_conflicts: Gauge,
 }
 
 impl Metrics {
@@ -116,8 +142,20 @@ impl Metrics {
             rejected_objects: Gauge::default(),
             guard_holds: Gauge::default(),
             registries_pending: Gauge::default(),
+            without_instances: Gauge::default(),
+            without_names: Gauge::default(),
+            not_ready: Gauge::default(),
+            without_service: Gauge::default(),
+            cache_reads: Each::new("type", ["hit", "miss"], RawCounter::default),
+            cache_size: Gauge::default(),
+            cache_evictions: RawCounter::default(),
+            received_max: Gauge::default(),
+            ages: Ages::new(version),
+            outbound_conflicts: Gauge::default(),
+            inbound_conflicts: Gauge::default(),
         };
         metrics.register(registry, version);
+        registry.register_collector(Box::new(metrics.ages.clone()));
         metrics
     }
 
@@ -132,6 +170,22 @@ impl Metrics {
             versions.insert(version.clone());
         }
         self.connected.get_or_create_owned(&Version { version })
+    }
+
+    /// A client has sent a message of so many bytes.
+    pub(crate) fn received(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.received_max
+            .inner()
+            .fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// These are all conflicts.
+    pub(crate) fn conflicts(&self, conflicts: &Conflicts) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.outbound_conflicts
+            .set(count(conflicts.outbound_count()));
+        self.inbound_conflicts.set(count(conflicts.inbound_count()));
     }
 
     fn register(&self, registry: &mut Registry, version: &str) {
@@ -263,6 +317,52 @@ impl Metrics {
             "pilothouse_registries_pending",
             "Registries that have not delivered their first full set",
             m.registries_pending,
+        );
+        registry.register(
+            "pilot_eds_no_instances",
+            "Clusters whose load assignment has no endpoint",
+            m.without_instances,
+        );
+        registry.register(
+            "pilot_dns_cluster_without_endpoints",
+            "DNS clusters that have no name to resolve",
+            m.without_names,
+        );
+        registry.register(
+            "pilot_endpoint_not_ready",
+            "Endpoints that may not be given requests",
+            m.not_ready,
+        );
+        registry.register(
+            "pilot_no_ip",
+            "Connected sidecars whose address no service of their namespace has",
+            m.without_service,
+        );
+        registry.register(
+            "xds_cache_reads",
+            "Translations asked for, by whether they were remembered",
+            m.cache_reads,
+        );
+        registry.register("xds_cache_size", "Translations remembered", m.cache_size);
+        registry.register(
+            "xds_cache_evictions",
+            "Translations forgotten because nobody has their resource",
+            m.cache_evictions,
+        );
+        registry.register(
+            "pilot_xds_recv_max",
+            "Bytes of the longest message that a client has sent",
+            m.received_max,
+        );
+        registry.register(
+            "pilot_conflict_outbound_listener_tcp_over_current_tcp",
+            "Services that do not get a listener's address that they claim",
+            m.outbound_conflicts,
+        );
+        registry.register(
+            "pilot_conflict_inbound_listener",
+            "Services that do not decide what is spoken on a workload's port",
+            m.inbound_conflicts,
         );
     }
 }

@@ -28,13 +28,14 @@ use pilothouse_core::debounce::{self, Debounce};
 use pilothouse_core::mesh::{Mesh, Touched};
 use pilothouse_core::model::{Host, ServiceKey};
 use pilothouse_core::readiness::Readiness;
-use pilothouse_core::store::{Change, Changes};
+use pilothouse_core::store::{Change, Changes, StoreHandle};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::conflicts::Telling;
 use crate::hub::{Event, Hub, MemberId, Seat};
 use crate::metrics::Metrics;
 use crate::selection::Selection;
@@ -65,6 +66,7 @@ pub struct Publisher {
     job: Option<Job>,
     lane: Option<Lane>,
     seats: Seats,
+    telling: Telling,
     newest: Arc<Mesh>,
     pending: Pending,
     config_debounce: Debounce,
@@ -94,17 +96,14 @@ struct Job {
 }
 
 impl Publisher {
-    /// A publisher that serves what `changes` tells, and the hub through which streams get it.
+    /// A publisher that serves what is in `store`, and the hub through which streams get it.
     ///
-    /// Streams are taken as soon as `readiness` says that the mesh is complete.
-    pub fn new(
-        changes: Changes,
-        readiness: Readiness,
-        debounce: debounce::Settings,
-        metrics: Metrics,
-    ) -> (Self, Hub) {
+    /// Streams are taken as soon as the store's readiness says that the mesh is complete.
+    pub fn new(store: &StoreHandle, debounce: debounce::Settings, metrics: Metrics) -> (Self, Hub) {
+        let (changes, readiness) = (store.subscribe(), store.readiness().clone());
         let (hub, events) = Hub::new(readiness.clone());
         let newest = changes.mesh().clone();
+        let seats = Seats::new(metrics.without_service.clone());
         let publisher = Self {
             hub: hub.clone(),
             events,
@@ -114,7 +113,8 @@ impl Publisher {
             config: None,
             job: None,
             lane: None,
-            seats: Seats::default(),
+            seats,
+            telling: Telling::new(store.status().clone()),
             newest,
             pending: Pending::default(),
             config_debounce: Debounce::new(debounce),
@@ -246,8 +246,12 @@ impl Publisher {
         });
     }
 
-    fn computed(&mut self, (job, config, hosts): (Job, Box<Config>, BTreeSet<Host>)) {
+    fn computed(&mut self, (job, mut config, hosts): (Job, Box<Config>, BTreeSet<Host>)) {
         self.config_debounce.ends();
+        if let Some(conflicts) = config.take_conflicts() {
+            self.telling.tell(&config.mesh, &conflicts);
+            self.metrics.conflicts(&conflicts);
+        }
         let Some(lane) = &mut self.lane else { return };
         // The lane may be ahead of the mesh that the configuration was computed from.
         lane.configured(self.newest.clone(), config.views.clone(), &hosts);

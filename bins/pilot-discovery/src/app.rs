@@ -81,17 +81,12 @@ impl App {
         let starting = readiness.guard("start");
         let settings = store::Settings {
             guard: config.guard.clone(),
-            readiness: readiness.clone(),
+            readiness,
         };
         let (store, handle) = Store::new(settings);
         let mut registry = prometheus_client::registry::Registry::default();
         let metrics = Metrics::new(&mut registry, VERSION.version);
-        let (publisher, hub) = Publisher::new(
-            handle.subscribe(),
-            readiness,
-            config.debounce,
-            metrics.clone(),
-        );
+        let (publisher, hub) = Publisher::new(&handle, config.debounce, metrics.clone());
         let mut server = Server::new(server::Context {
             source: Arc::new(hub),
             observer: Arc::new(Refusals::new(handle.clone())),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use pilothouse_core::debounce;
-use pilothouse_core::readiness::Readiness;
 use pilothouse_core::registry::{Need, Registry};
 use pilothouse_core::store::{self, Store};
 use pilothouse_core::supervisor::{self, Supervisor};
@@ -31,11 +30,7 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Serves what `registry` writes on `address`, as soon as its first full set is there.
     pub fn bind(registry: Arc<dyn Registry>, address: SocketAddr) -> Result<Self> {
-        let readiness = Readiness::new();
-        let (store, handle) = Store::new(store::Settings {
-            readiness: readiness.clone(),
-            ..Default::default()
-        });
+        let (store, handle) = Store::new(store::Settings::default());
         let supervisor = Supervisor::new(
             [(registry, Need::Required)],
             &handle,
@@ -43,12 +38,8 @@ impl ControlPlane {
         );
         // The registry of metrics can be served with `prometheus_client::encoding`; this example has no page for it.
         let metrics = Metrics::new(&mut Default::default(), env!("CARGO_PKG_VERSION"));
-        let (publisher, hub) = Publisher::new(
-            handle.subscribe(),
-            readiness,
-            debounce::Settings::default(),
-            metrics.clone(),
-        );
+        let (publisher, hub) =
+            Publisher::new(&handle, debounce::Settings::default(), metrics.clone());
         let mut server = Server::new(server::Context {
             source: Arc::new(hub),
             observer: Arc::new(Refusals::new(handle)),

@@ -15,12 +15,11 @@ use pilothouse_core::mesh::{AccessLog, Mesh, OutboundPolicy};
 use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 
 pub use super::own::{InboundChain, VirtualInbound};
-use super::{Generator, Input};
+use super::{Generator, Input, Lost};
 use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForListeners};
 use crate::view::{View, proxied_ports};
-pub use chains::Lost;
 use slot::Slot;
 
 /// What a listener is made from.
@@ -200,23 +199,12 @@ impl Generator for Listeners {
             access_log,
         })))
     }
-}
 
-/// The services that do not get what they claim, because an older one has it.
-pub fn lost(mesh: &Mesh, view: &View, projection: &ForListeners) -> BTreeSet<Lost> {
-    let names = Listeners::names(mesh, view, projection).into_iter();
-    let of = |name: Name| {
-        let (slot, port) = Slot::parse(&name, projection)?;
-        let pairs = chains::divide(mesh, view, projection, slot, port)?
-            .lost
-            .into_iter();
-        Some(pairs.map(move |(service, to)| Lost {
-            listener: name.clone(),
-            service,
-            to,
-        }))
-    };
-    names.filter_map(of).flatten().collect()
+    fn lost(mesh: &Mesh, view: &View, projection: &ForListeners, name: &Name) -> Vec<Lost> {
+        Slot::parse(name, projection)
+            .and_then(|(slot, port)| chains::divide(mesh, view, projection, slot, port))
+            .map_or_else(Vec::new, |chains| chains.lost.into_iter().collect())
+    }
 }
 
 fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeSet<Name> {

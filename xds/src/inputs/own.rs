@@ -9,9 +9,9 @@ use std::time::Duration;
 use pilothouse_core::mesh::{AccessLog, InboundPolicy, Mesh};
 use pilothouse_core::model::Interception;
 
-use super::Input;
 use super::clusters::{ClusterInput, Inbound, InboundCluster};
 use super::listeners::ListenerInput;
+use super::{Input, Lost};
 use crate::names;
 use crate::resource::Name;
 use crate::selection::{ForOwn, Target};
@@ -41,6 +41,27 @@ pub struct InboundChain {
     pub class: Class,
     /// Its cluster.
     pub cluster: Name,
+}
+
+/// The services whose protocol does not count on a port of the workload, because another one decides.
+pub fn lost(own: &ForOwn) -> Vec<(u16, Lost)> {
+    if own.interception == Interception::None {
+        return Vec::new();
+    }
+    let mut deciding: BTreeMap<u16, &Target> = BTreeMap::new();
+    let mut all = Vec::new();
+    for target in own.targets.iter() {
+        let first = *deciding.entry(target.target_port).or_insert(target);
+        let class = |target: &Target| Class::of(target.port.protocol);
+        if class(first) != class(target) && first.service != target.service {
+            let lost = Lost {
+                service: target.service.clone(),
+                to: first.service.clone(),
+            };
+            all.push((target.target_port, lost));
+        }
+    }
+    all
 }
 
 /// All inputs of one proxy's own layer.

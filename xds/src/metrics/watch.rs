@@ -8,6 +8,7 @@ use pilothouse_core::store::StoreHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
+use super::lacking::{Lacking, Tally};
 
 /// How long gauges may be behind: counting objects costs in proportion to them.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,9 +30,22 @@ impl Metrics {
 
     async fn count_changes(&self, store: &StoreHandle) {
         let mut changes = store.subscribe();
+        let mut lacking = Lacking::default();
+        let mesh = changes.mesh();
+        lacking.follow(mesh, mesh.services().map(|service| &service.key));
+        self.lack(lacking.total());
         while let Some(change) = changes.next().await {
-            self.count(&change.touched, &change.mesh);
+            let (mesh, touched) = (change.mesh, change.touched);
+            self.count(&touched, &mesh);
+            lacking.follow(&mesh, touched.services.union(&touched.endpoints));
+            self.lack(lacking.total());
         }
+    }
+
+    fn lack(&self, total: Tally) {
+        self.without_instances.set(total.without_instances);
+        self.without_names.set(total.without_names);
+        self.not_ready.set(total.not_ready);
     }
 
     fn count(&self, touched: &Touched, mesh: &Mesh) {
@@ -60,6 +74,7 @@ impl Metrics {
             let Ok(registries) = store.registries().await else {
                 return;
             };
+            self.ages.registries(&registries);
             let holds = registries
                 .iter()
                 .flat_map(|registry| &registry.sets)

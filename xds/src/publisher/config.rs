@@ -12,6 +12,7 @@ use super::memo::Memo;
 use super::relevance;
 use super::scope::{Scope, stack};
 use super::views::{Seen, Views};
+use crate::conflicts::Conflicts;
 use crate::fanout::{Layer, Set};
 use crate::inputs::{self, Generator, Input};
 use crate::metrics::Metrics;
@@ -35,6 +36,8 @@ pub(super) struct Config {
     /// What a proxy gets for itself: clusters and listeners.
     own: BTreeMap<ForOwn, (Arc<Layer>, Arc<Layer>)>,
     memo: Memo,
+    conflicts: Conflicts,
+    conflicts_changed: bool,
 }
 
 /// One selection's sets.
@@ -59,6 +62,8 @@ impl Config {
             routes: BTreeMap::new(),
             own: BTreeMap::new(),
             memo: Memo::new(metrics),
+            conflicts: Conflicts::default(),
+            conflicts_changed: false,
         }
     }
 
@@ -99,6 +104,7 @@ impl Config {
             hosts: &hosts,
             all: touched.config,
         };
+        let listeners = self.listeners.len();
         let memo = &mut self.memo;
         follow(
             &mut self.clusters,
@@ -118,8 +124,36 @@ impl Config {
             selections.iter().map(|s| s.routes.clone()),
             memo,
         );
-        self.follow_own(touched.config, selections.iter().map(|s| &s.own).collect());
+        let own_changed =
+            self.follow_own(touched.config, selections.iter().map(|s| &s.own).collect());
+        self.follow_conflicts(listeners, own_changed);
         hosts
+    }
+
+    /// All conflicts, if they have changed since this was asked last.
+    pub(super) fn take_conflicts(&mut self) -> Option<Conflicts> {
+        std::mem::take(&mut self.conflicts_changed).then(|| self.conflicts.clone())
+    }
+
+    /// Looks for conflicts if anything has changed in which there may be one; `listeners` is how many scopes there were.
+    fn follow_conflicts(&mut self, listeners: usize, own_changed: bool) {
+        let mut changed = self.listeners.len() != listeners;
+        for scope in self.listeners.values_mut() {
+            changed |= scope.take_lost_changed();
+        }
+        if !changed && !own_changed {
+            return;
+        }
+        let mut found = Conflicts::default();
+        for (name, lost) in self.listeners.values().flat_map(Scope::lost) {
+            let names = found.outbound.entry(lost.clone()).or_default();
+            names.insert(name.clone());
+        }
+        for (port, lost) in self.own.keys().flat_map(inputs::own::lost) {
+            found.inbound.entry(lost).or_default().insert(port);
+        }
+        self.conflicts_changed |= found != self.conflicts;
+        self.conflicts = found;
     }
 
     /// The sets of a selection, which keep their identity as long as they are equal to `sets`.
@@ -144,14 +178,18 @@ impl Config {
         with_own(&mut sets.listeners, listeners, own.map(|own| &own.1));
     }
 
-    /// What is made for a proxy's own sake depends on mesh config and on nothing else of the mesh but what was selected.
-    fn follow_own(&mut self, config_changed: bool, wanted: BTreeSet<&ForOwn>) {
+    /// What is made for a proxy's own sake depends on mesh config and on nothing else of the mesh but what was selected. Returns
+    /// whether the projections are others.
+    fn follow_own(&mut self, config_changed: bool, wanted: BTreeSet<&ForOwn>) -> bool {
+        let before = self.own.len();
         self.own.retain(|projection, _| wanted.contains(projection));
+        let mut changed = self.own.len() != before;
         for projection in wanted {
             let known = self.own.get(projection);
             if known.is_some() && !config_changed {
                 continue;
             }
+            changed |= known.is_none();
             let (clusters, listeners) = own_layers(&self.mesh, projection, &mut self.memo);
             let keep = |old: Option<&Arc<Layer>>, new: Layer| match old {
                 Some(old) if old.changed(&new).is_empty() => old.clone(),
@@ -163,6 +201,7 @@ impl Config {
             );
             self.own.insert(projection.clone(), next);
         }
+        changed
     }
 }
 

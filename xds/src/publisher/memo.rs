@@ -32,7 +32,12 @@ impl Memo {
 
     /// The resource that `input` translates to. Each is serialised here, once.
     pub(super) fn resource(&mut self, input: Input) -> Arc<Resource> {
-        if let Some(resource) = self.made.get(&input).and_then(Weak::upgrade) {
+        let known = self.made.get(&input).and_then(Weak::upgrade);
+        let read = if known.is_some() { "hit" } else { "miss" };
+        if let Some(reads) = self.metrics.cache_reads.get(read) {
+            reads.inc();
+        }
+        if let Some(resource) = known {
             return resource;
         }
         let output = translate(&input);
@@ -42,10 +47,26 @@ impl Memo {
             .inc();
         let resource = Arc::new(encode(output));
         if self.made.len() >= self.sweep_at {
+            let before = self.made.len();
             self.made.retain(|_, resource| resource.strong_count() > 0);
+            let gone = before - self.made.len();
+            self.metrics.cache_evictions.inc_by(gone as u64);
+            self.metrics.cache_size.dec_by(count(gone));
             self.sweep_at = (2 * self.made.len()).max(SMALL);
         }
-        self.made.insert(input, Arc::downgrade(&resource));
+        if self.made.insert(input, Arc::downgrade(&resource)).is_none() {
+            self.metrics.cache_size.inc();
+        }
         resource
     }
+}
+
+impl Drop for Memo {
+    fn drop(&mut self) {
+        self.metrics.cache_size.dec_by(count(self.made.len()));
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

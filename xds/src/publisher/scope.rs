@@ -11,7 +11,7 @@ use pilothouse_core::model::{Host, NamespaceName};
 use super::memo::Memo;
 use super::views::Seen;
 use crate::fanout::{Change, Layer, Set};
-use crate::inputs::Generator;
+use crate::inputs::{Generator, Lost};
 use crate::resource::{Name, Resource};
 use crate::view::View;
 
@@ -23,7 +23,14 @@ pub(super) struct Scope<G: Generator> {
     /// The layers as sets, one for all namespaces without a layer of their own.
     common_set: Arc<Set>,
     own_sets: BTreeMap<NamespaceName, Arc<Set>>,
+    lost: Losses,
+    /// What of it a namespace has otherwise than the common view.
+    own_lost: BTreeMap<NamespaceName, Losses>,
+    lost_changed: bool,
 }
+
+/// Who lost what they claim of which name; only names that are competed for.
+type Losses = BTreeMap<Name, Vec<Lost>>;
 
 impl<G: Generator> Scope<G> {
     /// Makes everything.
@@ -34,6 +41,9 @@ impl<G: Generator> Scope<G> {
             own: BTreeMap::new(),
             common_set: Arc::default(),
             own_sets: BTreeMap::new(),
+            lost: Losses::new(),
+            own_lost: BTreeMap::new(),
+            lost_changed: true,
         };
         scope.rebuild(seen, memo);
         scope
@@ -43,9 +53,9 @@ impl<G: Generator> Scope<G> {
     pub(super) fn rebuild(&mut self, seen: Seen<'_>, memo: &mut Memo) {
         let mut names = G::names(seen.mesh, &seen.views.common, &self.projection);
         names.extend(self.common.iter().map(|entry| entry.name.clone()));
+        names.extend(self.lost.keys().cloned());
         self.remake_common(seen, &names, memo);
-        self.own
-            .retain(|namespace, _| seen.views.contains(namespace));
+        self.retain(seen);
         for namespace in seen.views.namespaces() {
             let mut names = self.concerned(seen, namespace);
             let known = self
@@ -54,6 +64,13 @@ impl<G: Generator> Scope<G> {
                 .into_iter()
                 .flat_map(|own| own.iter());
             names.extend(known.map(|entry| entry.name.clone()));
+            names.extend(
+                self.own_lost
+                    .get(namespace)
+                    .into_iter()
+                    .flat_map(|lost| lost.keys())
+                    .cloned(),
+            );
             self.remake_own(seen, namespace, &names, memo);
         }
         self.restack();
@@ -70,8 +87,7 @@ impl<G: Generator> Scope<G> {
         let mut touched = self.names_of(before, &before.views.common, hosts);
         touched.append(&mut self.names_of(after, &after.views.common, hosts));
         self.remake_common(after, &touched, memo);
-        self.own
-            .retain(|namespace, _| after.views.contains(namespace));
+        self.retain(after);
         for namespace in after.views.namespaces() {
             let mut names = self.concerned(after, namespace);
             if before.views.contains(namespace) {
@@ -89,6 +105,28 @@ impl<G: Generator> Scope<G> {
     /// What proxies of `namespace` get. As long as nothing changes it is the same `Arc`, for all namespaces that see the same.
     pub(super) fn set(&self, namespace: &NamespaceName) -> &Arc<Set> {
         self.own_sets.get(namespace).unwrap_or(&self.common_set)
+    }
+
+    /// Who lost what they claim of which name, in the view of any namespace.
+    pub(super) fn lost(&self) -> impl Iterator<Item = (&Name, &Lost)> {
+        let all = std::iter::once(&self.lost).chain(self.own_lost.values());
+        all.flatten()
+            .flat_map(|(name, lost)| lost.iter().map(move |lost| (name, lost)))
+    }
+
+    /// Whether [`Scope::lost`] may have changed since this was asked last.
+    pub(super) fn take_lost_changed(&mut self) -> bool {
+        std::mem::take(&mut self.lost_changed)
+    }
+
+    /// Drops what was made for namespaces that have no view any more.
+    fn retain(&mut self, seen: Seen<'_>) {
+        self.own
+            .retain(|namespace, _| seen.views.contains(namespace));
+        let before = self.own_lost.len();
+        self.own_lost
+            .retain(|namespace, _| seen.views.contains(namespace));
+        self.lost_changed |= self.own_lost.len() != before;
     }
 
     fn restack(&mut self) {
@@ -144,6 +182,10 @@ impl<G: Generator> Scope<G> {
         if !changes.is_empty() {
             self.common = Arc::new(self.common.with(changes));
         }
+        for name in names {
+            let lost = G::lost(seen.mesh, &seen.views.common, &self.projection, name);
+            self.lost_changed |= note(&mut self.lost, name, lost);
+        }
     }
 
     fn remake_own(
@@ -177,6 +219,18 @@ impl<G: Generator> Scope<G> {
         } else if !old.changed(&next).is_empty() {
             self.own.insert(namespace.clone(), Arc::new(next));
         }
+        let mut losses = self.own_lost.remove(namespace).unwrap_or_default();
+        for name in names {
+            let view = seen.views.of(namespace);
+            let mut lost = G::lost(seen.mesh, view, &self.projection, name);
+            if self.lost.get(name) == Some(&lost) {
+                lost.clear();
+            }
+            self.lost_changed |= note(&mut losses, name, lost);
+        }
+        if !losses.is_empty() {
+            self.own_lost.insert(namespace.clone(), losses);
+        }
     }
 
     fn make(
@@ -188,6 +242,19 @@ impl<G: Generator> Scope<G> {
     ) -> Option<Arc<Resource>> {
         G::input(seen.mesh, view, &self.projection, name).map(|input| memo.resource(input))
     }
+}
+
+/// Replaces what is noted of a name. Returns whether it differs.
+fn note(losses: &mut Losses, name: &Name, lost: Vec<Lost>) -> bool {
+    if losses.get(name).map_or(&[][..], |known| known) == lost {
+        return false;
+    }
+    if lost.is_empty() {
+        losses.remove(name);
+    } else {
+        losses.insert(name.clone(), lost);
+    }
+    true
 }
 
 /// Replaces `set` unless it consists of these very layers.

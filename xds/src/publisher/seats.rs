@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pilothouse_core::model::ProxyKind;
+use prometheus_client::metrics::gauge::Gauge;
+
 use super::config::{Config, Sets};
 use super::lane::Lane;
 use crate::hub::{Class, Differences, MemberId, Seat};
@@ -12,17 +15,26 @@ use crate::snapshot::{Assignments, Snapshot};
 use tokio::time::Instant;
 
 /// See the [module](self).
-#[derive(Default)]
 pub(super) struct Seats {
     taken: BTreeMap<MemberId, Taken>,
     by_ip: BTreeMap<IpAddr, BTreeSet<MemberId>>,
     classes: BTreeMap<Arc<Selection>, Group>,
     generation: u64,
+    /// Sidecars that no service has an endpoint at.
+    without_service: Gauge,
 }
 
 struct Taken {
     seat: Arc<Seat>,
     selection: Option<Arc<Selection>>,
+}
+
+impl Taken {
+    fn is_without_service(&self) -> bool {
+        let selection = self.selection.as_ref();
+        self.seat.proxy.id.kind == ProxyKind::Sidecar
+            && selection.is_some_and(|selection| selection.own.targets.is_empty())
+    }
 }
 
 /// The proxies of one selection.
@@ -43,6 +55,17 @@ pub(super) struct Published {
 }
 
 impl Seats {
+    /// Nobody is connected. Sidecars that no service has an endpoint at are counted by `without_service`.
+    pub(super) fn new(without_service: Gauge) -> Self {
+        Self {
+            taken: BTreeMap::new(),
+            by_ip: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            generation: 0,
+            without_service,
+        }
+    }
+
     /// Whether a proxy with this address is connected.
     pub(super) fn at(&self, ip: IpAddr) -> bool {
         self.by_ip.contains_key(&ip)
@@ -74,6 +97,9 @@ impl Seats {
                     self.by_ip.remove(ip);
                 }
             }
+        }
+        if taken.is_without_service() {
+            self.without_service.dec();
         }
         self.unselect(taken.selection);
     }
@@ -121,7 +147,17 @@ impl Seats {
         if complete {
             taken.seat.place(&group.class);
         }
+        let was_without = taken.is_without_service();
         let before = taken.selection.replace(selection);
+        match (was_without, taken.is_without_service()) {
+            (false, true) => {
+                self.without_service.inc();
+            }
+            (true, false) => {
+                self.without_service.dec();
+            }
+            _ => {}
+        }
         self.unselect(before);
         complete
     }

@@ -1,5 +1,7 @@
 //! After every random event, what was brought up to date equals what is made from nothing, byte for byte.
 
+mod live;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -323,6 +325,7 @@ proptest! {
         for selection in &selections(&before) {
             served(&config, &mut lane, selection);
         }
+        let mut conflicts = config.take_conflicts().unwrap_or_default();
         let mut touched = Touched::default();
         for (round, configure) in rounds {
             let mut endpoints = BTreeSet::new();
@@ -350,7 +353,11 @@ proptest! {
             let touched = relevance::for_configuration(&before, &after, &touched, |ip| proxies().iter().any(|p| p.addresses.contains(&ip)));
             let hosts = config.apply(Work { mesh: after.clone(), touched, selections: selections.clone() });
             lane.configured(after.clone(), config.views.clone(), &hosts);
-            let (full, mut full_lane) = from_nothing(&after, &selections);
+            let (mut full, mut full_lane) = from_nothing(&after, &selections);
+            if let Some(found) = config.take_conflicts() {
+                conflicts = found;
+            }
+            prop_assert_eq!(&conflicts, &full.take_conflicts().unwrap_or_default(), "{:?}", round);
             for selection in &selections {
                 let incremental = served(&config, &mut lane, selection);
                 let full = served(&full, &mut full_lane, selection);

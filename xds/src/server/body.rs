@@ -183,6 +183,7 @@ impl Ads {
         let now = Instant::now();
         let context = &self.shared.context;
         let limits = &context.limits;
+        context.metrics.received(message.len());
         if !self.allowance.take(limits.rate, limits.burst, now) {
             context.limited("rate");
             return Err(Status::resource_exhausted(format!(

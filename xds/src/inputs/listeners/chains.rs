@@ -1,7 +1,7 @@
 //! How an address and port are divided among the services that claim them.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
@@ -10,24 +10,13 @@ use pilothouse_core::model::{Cidr, Host, Protocol, Service, ServiceKey};
 use super::claims::{Claim, claimants};
 use super::slot::{Slot, is_open};
 use super::{HttpChain, Rest, TcpChain};
+use crate::inputs::Lost;
 use crate::names::{self, RouteName};
-use crate::resource::Name;
 use crate::selection::ForListeners;
 use crate::view::{Class, View};
 
 /// The connections that a service has of a slot: to a block of addresses or to any, with a server name or with any.
 type Share = (Option<Cidr>, Option<Host>);
-
-/// A service that does not get what it claims.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lost {
-    /// The listener.
-    pub listener: Name,
-    /// The service.
-    pub service: ServiceKey,
-    /// The service that was there first.
-    pub to: ServiceKey,
-}
 
 /// Who gets what of a slot.
 #[derive(Debug, Default)]
@@ -35,8 +24,8 @@ pub(super) struct Chains {
     pub(super) http: Option<HttpChain>,
     pub(super) tcp: Vec<TcpChain>,
     pub(super) rest: Option<Rest>,
-    /// Services, and who has what they claim.
-    pub(super) lost: Vec<(ServiceKey, ServiceKey)>,
+    /// Services that others go before.
+    pub(super) lost: BTreeSet<Lost>,
 }
 
 /// Divides a slot: requests by route, connections by address and server name; where two services claim the same connections,
@@ -68,7 +57,10 @@ pub(super) fn divide(
                     won.push(free.key().clone());
                     free.insert(service.key.clone());
                 }
-                Entry::Occupied(by) => chains.lost.push((service.key.clone(), by.get().clone())),
+                Entry::Occupied(by) => drop(chains.lost.insert(Lost {
+                    service: service.key.clone(),
+                    to: by.get().clone(),
+                })),
             }
         }
         // Whoever binds an address has nobody to pass on to: the first one has what nobody names.

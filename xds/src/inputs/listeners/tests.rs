@@ -1,7 +1,8 @@
 use pilothouse_core::mesh::{Mesh, MeshConfig, OutboundPolicy};
 use pilothouse_core::model::{Labels, Protocol, Proxy, Resolution, ServiceSource};
 
-use crate::resource::ResourceType;
+use crate::inputs::{Generator, Listeners};
+use crate::resource::{Name, ResourceType};
 use crate::sample::{
     With, all, auto, bound, endpoint, http, mesh, mesh_with, outline, port, service, sidecar, tcp,
 };
@@ -278,10 +279,12 @@ fn who_loses_is_told() {
     let lost = |proxy: &Proxy| -> Vec<String> {
         let selection = Selection::of(&mesh, proxy);
         let view = View::build(&mesh, Some(&selection.namespace));
-        let lost = super::lost(&mesh, &view, &selection.listeners);
-        lost.iter()
-            .map(|lost| format!("{}: {} to {}", lost.listener, lost.service, lost.to))
-            .collect()
+        let names = Listeners::names(&mesh, &view, &selection.listeners).into_iter();
+        let of = |name: Name| {
+            let lost = Listeners::lost(&mesh, &view, &selection.listeners, &name).into_iter();
+            lost.map(move |lost| format!("{name}: {} to {}", lost.service, lost.to))
+        };
+        names.flat_map(of).collect()
     };
     let expected = [
         "0.0.0.0_80: shop/young.com to shop/old.com",
