@@ -385,3 +385,6 @@ fn set<K: Ord + Clone, V>(map: &mut Map<K, V>, key: &K, value: Option<V>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod guard;
 mod merge;
 mod objects;
 mod random;
+mod sharing;
 mod work;
 
 use std::sync::Arc;
