@@ -170,7 +170,9 @@ pub fn binary() -> Result<PathBuf> {
     build("pilot-discovery", "pilot-discovery")
 }
 
-/// Builds a binary of this workspace in the profile that this process was built in, and says where it is.
+/// Builds a binary of this workspace in the profile that this process was built in, and says where it is. What `PREBUILT` lists
+/// has been built together with this process: building it by itself would compile all it depends on a second time, because tests ask
+/// for more features.
 pub fn build(package: &str, name: &str) -> Result<PathBuf> {
     let this = std::env::current_exe().context("asking where this program is")?;
     // target/PROFILE/program, or target/PROFILE/deps/test-program.
@@ -179,6 +181,16 @@ pub fn build(package: &str, name: &str) -> Result<PathBuf> {
         profile = profile
             .parent()
             .context("this program is in no target directory")?;
+    }
+    let prebuilt = std::env::var("PREBUILT").unwrap_or_default();
+    if prebuilt.split_whitespace().any(|built| built == name) {
+        let binary = profile.join(name);
+        ensure!(
+            binary.exists(),
+            "PREBUILT lists {name}, and {} is not there",
+            binary.display()
+        );
+        return Ok(binary);
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
