@@ -92,6 +92,14 @@ impl Scene {
             .unwrap();
     }
 
+    async fn still_warms(&self) {
+        let warming = self.envoy.stat(WARMING).await.unwrap();
+        assert!(
+            warming > 0,
+            "the cluster has warmed: what this test is about did not happen"
+        );
+    }
+
     /// The changed clusters are in use, nothing warms, nothing was refused, and no request has failed meanwhile.
     async fn ends_well(self, connect_timeout: u32) {
         let wanted = format!("{connect_timeout}s");
@@ -231,13 +239,11 @@ async fn a_cluster_that_never_warms_stops_nobody(binary: &Binary, variant: Varia
     let web = ServiceEntry::http("web", "web.test", scene.via.port()).endpoint(another.address());
     scene.world.mesh.write("web.yaml", &web.to_yaml()).unwrap();
     answers(scene.via, "web.test", "another").await;
-    assert!(
-        scene.envoy.stat(WARMING).await.unwrap() > 0,
-        "the cluster has warmed: what this test is about did not happen"
-    );
+    scene.still_warms().await;
 
     scene.world.mesh.write_entry(&entry("fine", fine)).unwrap();
     answers(fine, "fine.test", "fine").await;
+    scene.still_warms().await;
 
     scene.relay.heal();
     scene
