@@ -228,7 +228,6 @@ impl Channel {
 
     /// The client holds what it held before, as far as it did not apply what was good of the response.
     fn take_back(&mut self, rejected: &Open) {
-        let later = |name: &Name| self.open.iter().any(|open| open.concerns(name));
         let mut back = Vec::new();
         for item in rejected.upserts.iter().flat_map(|s| s.items()) {
             let before = rejected.before.has(item.name().as_str());
@@ -240,11 +239,15 @@ impl Channel {
             let before = rejected.before.has(name.as_str());
             back.push((name.clone(), before.unsure()));
         }
-        back.retain(|(name, _)| !later(name));
         if self.open.is_empty() {
             self.held = rejected.before.clone();
         }
-        self.held_ever(|held| held.set(back.iter().cloned()));
+        for open in &mut self.open {
+            open.before.set(back.iter().cloned());
+            // What it carried does not depend on what was held before.
+            back.retain(|(name, _)| !open.concerns(name));
+        }
+        self.held.set(back);
     }
 }
 

@@ -277,8 +277,8 @@ impl Stream {
         loop {
             let channel = self.channel(goal.resource_type);
             let refusals = &channel.refusals;
-            let waits = channel.open.iter().any(|open| open.trial);
-            if waits || !refusals.has_suspects() {
+            // Not with anything else that could be rejected.
+            if !channel.open.is_empty() || !refusals.has_suspects() {
                 return Step::Done;
             }
             let next = refusals.next_trial(self.settings.trials_per_minute);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::envoy::{BAD, Envoy};
-use super::script::{CDS, EDS, LDS, RDS, Said, decode};
+use super::script::{CDS, EDS, LDS, Said, decode};
 use super::world::{Text, World};
 use crate::fanout::Fanout;
 use crate::protocol::{Mode, Service, Settings, Stream};
@@ -113,12 +113,12 @@ impl Run {
             Event::Publish => self.publish(),
             Event::ToServer(n) => {
                 for _ in 0..*n {
-                    self.to_server();
+                    self.deliver();
                 }
             }
             Event::ToClient(n) => {
                 for _ in 0..*n {
-                    self.to_client();
+                    self.answer();
                 }
             }
             Event::Wait(millis) => {
@@ -178,7 +178,7 @@ impl Run {
         self.publish();
     }
 
-    fn to_server(&mut self) -> bool {
+    fn deliver(&mut self) -> bool {
         let Some(ask) = self.envoy.to_server.pop_front() else {
             return false;
         };
@@ -192,7 +192,7 @@ impl Run {
         true
     }
 
-    fn to_client(&mut self) -> bool {
+    fn answer(&mut self) -> bool {
         let Some(said) = self.to_client.pop_front() else {
             return false;
         };
@@ -269,7 +269,7 @@ impl Run {
     /// Until nothing moves, however long that takes.
     fn quiet(&mut self) {
         for _ in 0..5_000 {
-            let moved = self.to_server() | self.to_client();
+            let moved = self.deliver() | self.answer();
             if !moved {
                 let Some(deadline) = self.stream.deadline() else {
                     return self.check_state();
@@ -285,11 +285,11 @@ impl Run {
     fn check_state(&mut self) {
         self.publish();
         assert!(self.envoy.to_server.is_empty());
-        while self.to_server() | self.to_client() {}
+        while self.deliver() | self.answer() {}
         while let Some(deadline) = self.stream.deadline() {
             self.now = self.now.max(deadline);
             self.poll();
-            while self.to_server() | self.to_client() {}
+            while self.deliver() | self.answer() {}
         }
         let report = self.stream.report();
         assert_eq!(report.target, report.newest);
