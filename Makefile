@@ -26,7 +26,7 @@ test: envoy
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --all-features --locked
 	tests/check-dependencies
 	@if command -v cargo-deny >/dev/null; then \
 		$(CARGO) deny --all-features check licenses bans sources && \
