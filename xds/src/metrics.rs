@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::conflicts::Conflicts;
+use crate::extensions::Extension;
 pub use kinds::{Each, PerType, RawCounter};
 use live::Ages;
 
@@ -104,6 +105,8 @@ pub struct Metrics {
     pub cache_evictions: RawCounter,
     /// Bytes of the longest message that a client has sent.
     pub received_max: Gauge,
+    /// Streams of proxies that lack an extension, by its name.
+    pub missing_extensions: Each<RawCounter, 16>,
     ages: Ages,
     /// Services that do not get a listener's address that they claim, because an older one has it.
     pub outbound_conflicts: Gauge,
@@ -150,6 +153,11 @@ impl Metrics {
             cache_size: Gauge::default(),
             cache_evictions: RawCounter::default(),
             received_max: Gauge::default(),
+            missing_extensions: Each::new(
+                "extension",
+                Extension::ALL.map(Extension::name),
+                RawCounter::default,
+            ),
             ages: Ages::new(version),
             outbound_conflicts: Gauge::default(),
             inbound_conflicts: Gauge::default(),
@@ -348,6 +356,11 @@ impl Metrics {
             "xds_cache_evictions",
             "Translations forgotten because nobody has their resource",
             m.cache_evictions,
+        );
+        registry.register(
+            "pilothouse_missing_extensions",
+            "Streams of proxies that lack an extension",
+            m.missing_extensions,
         );
         registry.register(
             "pilot_xds_recv_max",

@@ -11,6 +11,7 @@
 //! ```
 
 mod config;
+mod lacking;
 mod lane;
 mod memo;
 mod relevance;
@@ -40,6 +41,7 @@ use crate::hub::{Event, Hub, MemberId, Seat};
 use crate::metrics::Metrics;
 use crate::selection::Selection;
 use config::{Config, Work};
+use lacking::Lacking;
 use lane::Lane;
 use seats::Seats;
 
@@ -67,6 +69,7 @@ pub struct Publisher {
     lane: Option<Lane>,
     seats: Seats,
     telling: Telling,
+    lacking: Lacking,
     newest: Arc<Mesh>,
     pending: Pending,
     config_debounce: Debounce,
@@ -115,6 +118,7 @@ impl Publisher {
             lane: None,
             seats,
             telling: Telling::new(store.status().clone()),
+            lacking: Lacking::default(),
             newest,
             pending: Pending::default(),
             config_debounce: Debounce::new(debounce),
@@ -199,6 +203,7 @@ impl Publisher {
     fn event(&mut self, event: Event) {
         match event {
             Event::Connected(seat) => {
+                self.lacking.note(&seat.proxy, &self.metrics);
                 self.seats.take(seat.clone());
                 if !self
                     .seats

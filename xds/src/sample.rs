@@ -2,7 +2,7 @@
 
 mod outline;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::mesh::{Mesh, MeshConfig};
@@ -131,6 +131,7 @@ pub(crate) fn sidecar() -> Proxy {
         cluster: ClusterId::default(),
         interception: Interception::Redirect,
         envoy: Some((1, 40, 0)),
+        missing: BTreeSet::new(),
         metadata: BTreeMap::new(),
     }
 }

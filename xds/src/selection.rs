@@ -11,6 +11,7 @@ use pilothouse_core::model::{
     ServicePort, ServiceSource,
 };
 
+use crate::extensions::{Extension, Missing};
 use crate::view::Class;
 
 /// The versions of IP that a proxy has addresses of.
@@ -42,6 +43,8 @@ impl Family {
 pub struct ForClusters {
     /// Which addresses names resolve to.
     pub family: Family,
+    /// What the proxy lacks of what clusters may have.
+    pub without: Missing,
 }
 
 /// What load assignments read of a proxy: nothing.
@@ -61,6 +64,8 @@ pub struct ForListeners {
     pub unprivileged: bool,
     /// The port of its HTTP proxy listener (`HTTP_PROXY_PORT`), over mesh config's.
     pub http_proxy: Option<u16>,
+    /// What the proxy lacks of what listeners may have.
+    pub without: Missing,
 }
 
 /// What routes read of a proxy.
@@ -72,6 +77,8 @@ pub struct ForRoutes {
     pub domain: Arc<str>,
     /// Whether it has an HTTP proxy listener though mesh config has none.
     pub http_proxy: bool,
+    /// What the proxy lacks of what routes may have.
+    pub without: Missing,
 }
 
 /// A port of a service that a proxy's workload answers.
@@ -96,6 +103,8 @@ pub struct ForOwn {
     pub family: Family,
     /// What it answers: the services in the order of their age.
     pub targets: Arc<[Target]>,
+    /// What the proxy lacks of what listeners may have.
+    pub without: Missing,
 }
 
 /// Everything that applies to a proxy.
@@ -119,13 +128,17 @@ impl Selection {
     /// What applies to `proxy`.
     pub fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
         let family = Family::of(&proxy.addresses);
+        let missing = Missing::of(&proxy.missing);
         let metadata = |key| proxy.metadata.get(key).map(|value| &**value);
         let http_proxy = metadata("HTTP_PROXY_PORT")
             .and_then(|port| port.parse().ok())
             .filter(|port| *port != 0);
         Self {
             namespace: proxy.namespace.clone(),
-            clusters: ForClusters { family },
+            clusters: ForClusters {
+                family,
+                without: missing.among(Extension::OF_CLUSTERS),
+            },
             assignments: ForAssignments,
             listeners: ForListeners {
                 cluster: proxy.cluster.clone(),
@@ -133,16 +146,19 @@ impl Selection {
                 family,
                 unprivileged: metadata("UNPRIVILEGED_POD") == Some("true"),
                 http_proxy,
+                without: missing.among(Extension::OF_LISTENERS),
             },
             routes: ForRoutes {
                 cluster: proxy.cluster.clone(),
                 domain: proxy.id.domain.clone(),
                 http_proxy: http_proxy.is_some(),
+                without: missing.among(Extension::OF_ROUTES),
             },
             own: ForOwn {
                 interception: proxy.interception,
                 family,
                 targets: targets(mesh, proxy),
+                without: missing.among(Extension::OF_LISTENERS),
             },
         }
     }

@@ -1,6 +1,6 @@
 //! A proxy: who asks for configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -120,6 +120,8 @@ pub struct Proxy {
     pub interception: Interception,
     /// Envoy's own version, such as (1, 40, 0); `None` for a client that is not Envoy.
     pub envoy: Option<(u32, u32, u32)>,
+    /// Extensions that its configuration could use and that it says it does not have, by Envoy's names.
+    pub missing: BTreeSet<&'static str>,
     /// The remaining metadata that is text, by key.
     pub metadata: BTreeMap<Arc<str>, Arc<str>>,
 }

@@ -8,6 +8,7 @@ use pilothouse_core::mesh::{Endpoints, Mesh};
 use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
 
 use super::{Generator, Input};
+use crate::extensions::Missing;
 use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForClusters, ForOwn, Target};
@@ -61,6 +62,8 @@ pub enum Discovery {
         refresh: Duration,
         /// Which addresses are asked for.
         family: Family,
+        /// What the proxy lacks of what describes such a cluster.
+        without: Missing,
     },
 }
 
@@ -167,6 +170,7 @@ fn discovery(mesh: &Mesh, service: &Service, projection: &ForClusters) -> Option
             one_at_a_time: service.resolution == Resolution::DnsRoundRobin,
             refresh: mesh.config().dns_refresh_rate,
             family: projection.family,
+            without: projection.without,
         }),
         Resolution::DynamicDns | Resolution::Alias(_) => None,
     }

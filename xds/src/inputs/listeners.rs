@@ -16,6 +16,7 @@ use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 
 pub use super::own::{InboundChain, VirtualInbound};
 use super::{Generator, Input, Lost};
+use crate::extensions::{Extension, Missing, WITHOUT_QUERY};
 use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForListeners};
@@ -80,6 +81,8 @@ pub struct HttpChain {
     pub sniffed: bool,
     /// Some of the services that requests are for: whom to tell if the listener is refused. There may be thousands.
     pub services: Vec<ServiceKey>,
+    /// What the proxy lacks of what listeners may have.
+    pub without: Missing,
 }
 
 impl HttpChain {
@@ -125,6 +128,8 @@ pub struct HttpProxy {
     pub port: u16,
     /// The access log.
     pub access_log: Option<AccessLog>,
+    /// What the proxy lacks of what listeners may have.
+    pub without: Missing,
 }
 
 /// Outbound listeners.
@@ -164,7 +169,7 @@ impl Generator for Listeners {
     fn input(mesh: &Mesh, view: &View, projection: &ForListeners, name: &Name) -> Option<Input> {
         let config = mesh.config();
         let family = projection.family;
-        let access_log = config.access_log.clone();
+        let access_log = access_log(mesh, projection.without);
         if name.as_str() == names::VIRTUAL_OUTBOUND {
             return (projection.interception != Interception::None).then(|| {
                 Input::Listener(ListenerInput::VirtualOutbound(VirtualOutbound {
@@ -183,6 +188,7 @@ impl Generator for Listeners {
                 addresses,
                 port,
                 access_log,
+                without: projection.without,
             })));
         }
         let (slot, port) = Slot::parse(name, projection)?;
@@ -218,6 +224,15 @@ fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeS
         );
     }
     all
+}
+
+/// The access log of a proxy that lacks `without`.
+pub(super) fn access_log(mesh: &Mesh, without: Missing) -> Option<AccessLog> {
+    let log = mesh.config().access_log.as_ref()?;
+    let format = log.format.as_deref().unwrap_or_default();
+    let is_possible = !without.has(Extension::FileAccessLog)
+        && !(without.has(Extension::RequestWithoutQuery) && format.contains(WITHOUT_QUERY));
+    is_possible.then(|| log.clone())
 }
 
 /// The addresses that stand for all of the versions of IP in use.

@@ -12,6 +12,7 @@ use pilothouse_core::model::Interception;
 use super::clusters::{ClusterInput, Inbound, InboundCluster};
 use super::listeners::ListenerInput;
 use super::{Input, Lost};
+use crate::extensions::Missing;
 use crate::names;
 use crate::resource::Name;
 use crate::selection::{ForOwn, Target};
@@ -30,6 +31,8 @@ pub struct VirtualInbound {
     pub detection_timeout: Duration,
     /// The access log.
     pub access_log: Option<AccessLog>,
+    /// What the proxy lacks of what listeners may have.
+    pub without: Missing,
 }
 
 /// A port of the workload.
@@ -101,7 +104,8 @@ pub fn own(mesh: &Mesh, own: &ForOwn) -> Vec<Input> {
                 .filter(|chain| chain.target.target_port != names::INBOUND_PORT)
                 .collect(),
             detection_timeout: mesh.config().protocol_detection_timeout,
-            access_log: mesh.config().access_log.clone(),
+            access_log: super::listeners::access_log(mesh, own.without),
+            without: own.without,
         },
     )));
     let loopback = mesh.config().inbound == InboundPolicy::Localhost;

@@ -9,6 +9,7 @@ use pilothouse_core::mesh::{Mesh, OutboundPolicy};
 use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
 
 use super::{Generator, Input, is_dialled_by_endpoint};
+use crate::extensions::Missing;
 use crate::names::{HTTP_PROXY_ROUTE, RouteName};
 use crate::resource::{Name, ResourceType};
 use crate::selection::ForRoutes;
@@ -25,6 +26,8 @@ pub struct RouteInput {
     pub domain: Arc<str>,
     /// What becomes of requests that no service claims.
     pub outbound: OutboundPolicy,
+    /// What the proxy lacks of what routes may have.
+    pub without: Missing,
 }
 
 /// A port of a service that routes lead to.
@@ -122,6 +125,7 @@ impl Generator for Routes {
             members,
             domain: projection.domain.clone(),
             outbound: mesh.config().outbound,
+            without: projection.without,
         };
         Some(Input::Route(input))
     }

@@ -243,6 +243,7 @@ fn proxies() -> Vec<Proxy> {
         cluster: ClusterId::default(),
         interception,
         envoy: Some((1, 40, 0)),
+        missing: BTreeSet::new(),
         metadata: BTreeMap::new(),
     };
     vec![

@@ -1,9 +1,9 @@
 //! Envoy's node → [`Proxy`]: read once, from a stream's first message.
 //!
-//! Only what is used is kept. The list of extensions, tens of kilobytes for each proxy, and metadata that nothing reads are
-//! skipped without being looked into, however deep they are.
+//! Only what is used is kept. Of the list of extensions, tens of kilobytes for each proxy, remains what configuration may use and
+//! the proxy has not; metadata that nothing reads is skipped without being looked into, however deep it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use pilothouse_core::model::{
     ClusterId, Interception, InvalidNodeId, Labels, Locality, NetworkId, NodeId, Proxy,
 };
 use thiserror::Error;
+
+use crate::extensions::Announced;
 
 use super::wire::{Malformed, Value, each_field, map_entry};
 
@@ -78,6 +80,7 @@ pub(crate) fn read(node: Option<&[u8]>, limit: usize) -> Result<Proxy, InvalidNo
     let mut id = "";
     let mut locality = Locality::default();
     let mut metadata = Metadata::default();
+    let mut announced = Announced::default();
     let (mut agent, mut agent_version, mut build) = ("", None, None);
     each_field(node, |tag, value| {
         match tag {
@@ -88,6 +91,7 @@ pub(crate) fn read(node: Option<&[u8]>, limit: usize) -> Result<Proxy, InvalidNo
             })?,
             4 => locality = read_locality(value.bytes()?)?,
             6 => agent = value.text()?,
+            9 => read_extension(value.bytes()?, &mut announced)?,
             7 => agent_version = read_version(value.text()?),
             8 => build = read_build(value.bytes()?)?,
             _ => {}
@@ -102,7 +106,9 @@ pub(crate) fn read(node: Option<&[u8]>, limit: usize) -> Result<Proxy, InvalidNo
     let envoy = build
         .or(agent_version)
         .filter(|_| agent.is_empty() || agent == "envoy");
-    metadata.into_proxy(id, locality, envoy)
+    let missing = announced.missing(envoy);
+    let proxy = metadata.into_proxy(id, locality, envoy)?;
+    Ok(Proxy { missing, ..proxy })
 }
 
 type EnvoyVersion = (u32, u32, u32);
@@ -202,6 +208,7 @@ impl Metadata {
             cluster: self.cluster,
             interception,
             envoy,
+            missing: BTreeSet::new(),
             metadata: self.kept,
         })
     }
@@ -269,6 +276,24 @@ fn read_locality(bytes: &[u8]) -> Result<Locality, Malformed> {
     Ok(locality)
 }
 
+/// An `Extension`: its name, whether it is disabled, and the messages that configure it.
+fn read_extension(bytes: &[u8], announced: &mut Announced) -> Result<(), Malformed> {
+    let mut enabled = *announced;
+    let mut disabled = false;
+    each_field(bytes, |tag, value| {
+        match tag {
+            1 | 6 => enabled.add(value.text()?),
+            5 => disabled = value.integer()? != 0,
+            _ => {}
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    if !disabled {
+        *announced = enabled;
+    }
+    Ok(())
+}
+
 /// A `BuildVersion`, of which the version is field 1.
 fn read_build(bytes: &[u8]) -> Result<Option<EnvoyVersion>, Malformed> {
     let mut version = None;
@@ -306,6 +331,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::extensions::Extension;
 
     fn value(kind: Kind) -> Value {
         Value { kind: Some(kind) }
@@ -338,6 +364,16 @@ mod tests {
 
     #[test]
     fn everything_that_is_used_is_read() {
+        // All by name but two: one is told by its message, one is disabled.
+        let mut announced: Vec<_> = Extension::ALL
+            .map(|extension| core::Extension {
+                name: extension.name().to_owned(),
+                ..Default::default()
+            })
+            .into();
+        announced[0].name = "another.name".to_owned();
+        announced[0].type_urls = vec![Extension::ALL[0].message().to_owned()];
+        announced[1].disabled = true;
         let node = core::Node {
             user_agent_name: "envoy".to_owned(),
             user_agent_version_type: Some(core::node::UserAgentVersionType::UserAgentBuildVersion(
@@ -355,7 +391,7 @@ mod tests {
                 zone: "eu-1".to_owned(),
                 sub_zone: String::new(),
             }),
-            extensions: vec![core::Extension::default(); 3],
+            extensions: announced,
             ..node(
                 "sidecar~10.0.0.1~app.shop~ignored.svc.cluster.local",
                 fields([
@@ -393,6 +429,7 @@ mod tests {
             cluster: "east".into(),
             interception: Interception::None,
             envoy: Some((1, 40, 0)),
+            missing: BTreeSet::from([Extension::ALL[1].name()]),
             metadata: [
                 ("DNS_CAPTURE", "true"),
                 ("ENVOY_STATUS_PORT", "15021"),

@@ -16,6 +16,8 @@ use envoy_types::util::pack_any;
 use pilothouse_core::mesh::{AccessLog, AccessLogEncoding};
 use serde_json::Value as Json;
 
+use crate::extensions::{Extension, WITHOUT_QUERY};
+
 use super::common::{list, nested, number, object, text};
 
 /// The fields, by their names in JSON; the line of text has the same in the same order.
@@ -54,9 +56,6 @@ const FIELDS: [(&str, &str); 24] = [
     ("requested_server_name", "%REQUESTED_SERVER_NAME%"),
     ("route_name", "%ROUTE_NAME%"),
 ];
-
-/// The operator that Envoy knows only if told where it comes from.
-const WITHOUT_QUERY: &str = "%REQ_WITHOUT_QUERY";
 
 /// The fields that stand in quotes in the line of text.
 const QUOTED: [&str; 6] = [
@@ -99,7 +98,7 @@ fn entry(log: &AccessLog, filter: Option<AccessLogFilter>) -> EnvoyAccessLog {
         access_log_format: Some(file_access_log::AccessLogFormat::LogFormat(format)),
     };
     EnvoyAccessLog {
-        name: "envoy.access_loggers.file".into(),
+        name: Extension::FileAccessLog.name().into(),
         filter,
         config_type: Some(access_log::ConfigType::TypedConfig(pack_any(file))),
     }
@@ -111,7 +110,7 @@ fn formatters(log: &AccessLog) -> Vec<TypedExtensionConfig> {
     let without_query = format
         .contains(WITHOUT_QUERY)
         .then(|| TypedExtensionConfig {
-            name: "envoy.formatter.req_without_query".into(),
+            name: Extension::RequestWithoutQuery.name().into(),
             typed_config: Some(pack_any(ReqWithoutQuery {})),
         });
     without_query.into_iter().collect()

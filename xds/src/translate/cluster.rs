@@ -23,12 +23,13 @@ use pilothouse_core::model::Protocol;
 
 use super::common::{duration, list, nested, object, text, uint};
 use super::{Message, Notes, Output};
+use crate::extensions::Extension;
 use crate::inputs::clusters::ClusterInput;
 use crate::names;
 use crate::resource::Name;
 
 /// The key under which a cluster says how HTTP is spoken to it.
-const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const HTTP_OPTIONS: &str = Extension::HttpProtocolOptions.name();
 /// How long connections to a destination that no service claims are kept when idle.
 const PASSTHROUGH_IDLE: Duration = Duration::from_secs(300);
 /// How long a destination of an inbound cluster is remembered without connections: there is only one, ever.

@@ -22,6 +22,7 @@ use prost::Message;
 use super::Notes;
 use super::access_log::access_log;
 use super::common::{ads, boolean, duration};
+use crate::extensions::{Extension, Missing};
 use crate::resource::Name;
 
 /// How requests are told apart by direction.
@@ -34,11 +35,12 @@ pub(super) enum Routes<'a> {
     Inbound(Box<RouteConfiguration>),
 }
 
-/// Routes requests by `routes`.
+/// Routes requests by `routes`, for a proxy that lacks `without`.
 pub(super) fn connection_manager(
     stat_prefix: String,
     routes: Routes<'_>,
     log: Option<&AccessLog>,
+    without: Missing,
     notes: &mut Notes,
 ) -> Filter {
     let mut manager = HttpConnectionManager {
@@ -53,7 +55,7 @@ pub(super) fn connection_manager(
             upgrade_type: "websocket".into(),
             ..Default::default()
         }],
-        http_filters: http_filters(),
+        http_filters: http_filters(without),
         ..Default::default()
     };
     match routes {
@@ -78,7 +80,7 @@ pub(super) fn connection_manager(
         }
     }
     Filter {
-        name: "envoy.filters.network.http_connection_manager".into(),
+        name: Extension::HttpConnectionManager.name().into(),
         config_type: Some(filter::ConfigType::TypedConfig(pack_any(manager))),
     }
 }
@@ -91,7 +93,7 @@ fn named(route: &Name, notes: &mut Notes) -> RouteSpecifier {
     })
 }
 
-fn http_filters() -> Vec<HttpFilter> {
+fn http_filters(without: Missing) -> Vec<HttpFilter> {
     let grpc_stats = FilterConfig {
         emit_filter_state: true,
         per_method_stat_specifier: Some(filter_config::PerMethodStatSpecifier::StatsForAllMethods(
@@ -99,17 +101,32 @@ fn http_filters() -> Vec<HttpFilter> {
         )),
         ..Default::default()
     };
-    vec![
-        http_filter("envoy.filters.http.grpc_stats", grpc_stats),
-        http_filter("envoy.filters.http.fault", HttpFault::default()),
-        http_filter("envoy.filters.http.cors", Cors::default()),
-        http_filter("envoy.filters.http.router", Router::default()),
-    ]
+    let optional = [
+        (
+            Extension::GrpcStats,
+            http_filter(Extension::GrpcStats, grpc_stats),
+        ),
+        (
+            Extension::Fault,
+            http_filter(Extension::Fault, HttpFault::default()),
+        ),
+        (
+            Extension::Cors,
+            http_filter(Extension::Cors, Cors::default()),
+        ),
+    ];
+    let there = optional
+        .into_iter()
+        .filter(|(extension, _)| !without.has(*extension))
+        .map(|(_, filter)| filter);
+    there
+        .chain([http_filter(Extension::Router, Router::default())])
+        .collect()
 }
 
-fn http_filter<T: Message + prost::Name>(name: &str, config: T) -> HttpFilter {
+fn http_filter<T: Message + prost::Name>(extension: Extension, config: T) -> HttpFilter {
     HttpFilter {
-        name: name.into(),
+        name: extension.name().into(),
         config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(config))),
         ..Default::default()
     }

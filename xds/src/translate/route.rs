@@ -19,6 +19,7 @@ use pilothouse_core::mesh::OutboundPolicy;
 
 use super::common::{boolean, duration, uint};
 use super::{Message, Notes, Output};
+use crate::extensions::{Extension, Missing};
 use crate::inputs::routes::{Member, RouteInput};
 use crate::names::{self, RouteName};
 use crate::resource::{Cause, Name};
@@ -44,14 +45,14 @@ pub(super) fn translate(input: &RouteInput) -> Output {
             input
                 .members
                 .iter()
-                .map(|member| virtual_host(member, vec!["*".into()], &mut notes)),
+                .map(|member| virtual_host(member, vec!["*".into()], input.without, &mut notes)),
         );
     } else {
         let mut domains = domains::of_members(input);
         let any = domains.claim_rest();
         for (member, domains) in input.members.iter().zip(domains.into_lists()) {
             if !domains.is_empty() {
-                hosts.push(virtual_host(member, domains, &mut notes));
+                hosts.push(virtual_host(member, domains, input.without, &mut notes));
             }
         }
         hosts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -102,13 +103,18 @@ pub(super) fn inbound(
     }
 }
 
-fn virtual_host(member: &Member, domains: Vec<String>, notes: &mut Notes) -> VirtualHost {
+fn virtual_host(
+    member: &Member,
+    domains: Vec<String>,
+    without: Missing,
+    notes: &mut Notes,
+) -> VirtualHost {
     let key = &member.service.key;
     notes.causes.insert(Cause::Service(key.clone()));
     let name = names::virtual_host(&key.host, member.port.port);
     let cluster = names::outbound_cluster(member.port.port, "", &key.host);
     let action = RouteAction {
-        retry_policy: Some(retries()),
+        retry_policy: Some(retries(without)),
         ..to_cluster(cluster.as_str(), notes)
     };
     VirtualHost {
@@ -179,17 +185,18 @@ fn decorator(operation: &str) -> Option<Decorator> {
     })
 }
 
-fn retries() -> RetryPolicy {
-    let elsewhere = RetryHostPredicate {
-        name: "envoy.retry_host_predicates.previous_hosts".into(),
+fn retries(without: Missing) -> RetryPolicy {
+    let elsewhere = !without.has(Extension::PreviousHosts);
+    let elsewhere = elsewhere.then(|| RetryHostPredicate {
+        name: Extension::PreviousHosts.name().into(),
         config_type: Some(retry_host_predicate::ConfigType::TypedConfig(pack_any(
             PreviousHostsPredicate::default(),
         ))),
-    };
+    });
     RetryPolicy {
         retry_on: RETRY_ON.into(),
         num_retries: uint(RETRIES),
-        retry_host_predicate: vec![elsewhere],
+        retry_host_predicate: elsewhere.into_iter().collect(),
         host_selection_retry_max_attempts: HOST_SELECTION_ATTEMPTS,
         ..Default::default()
     }

@@ -7,6 +7,7 @@ use pilothouse_core::mesh::AccessLog;
 
 use super::Notes;
 use super::access_log::access_log;
+use crate::extensions::Extension;
 use crate::resource::Name;
 
 /// Forwards to `cluster`.
@@ -19,7 +20,7 @@ pub(super) fn proxy(cluster: &str, log: Option<&AccessLog>, notes: &mut Notes) -
         ..Default::default()
     };
     Filter {
-        name: "envoy.filters.network.tcp_proxy".into(),
+        name: Extension::TcpProxy.name().into(),
         config_type: Some(filter::ConfigType::TypedConfig(pack_any(config))),
     }
 }

@@ -88,6 +88,7 @@ pub(super) fn divide(
             route: RouteName::Port(port).name(),
             sniffed,
             services: some_of(&claims, view, port),
+            without: projection.without,
         });
     } else if let Some((service, _)) = alone {
         let route = RouteName::Sniffed(service.key.host.clone(), port).name();
@@ -95,6 +96,7 @@ pub(super) fn divide(
             route,
             sniffed: true,
             services: vec![service.key.clone()],
+            without: projection.without,
         });
     }
     if chains.http.is_none() && chains.tcp.is_empty() && chains.rest.is_none() {

@@ -14,6 +14,7 @@ use super::super::assignment;
 use super::super::common::{ISTIO_METADATA, ads, duration, metadata, number, object, uint};
 use super::super::{Notes, Output};
 use super::{http_options, of_type, output, protocol_options, services, unlimited};
+use crate::extensions::{Extension, Missing};
 use crate::inputs::clusters::{Discovery, OutboundCluster};
 use crate::names;
 use crate::resource::Cause;
@@ -73,6 +74,7 @@ pub(super) fn translate(input: &OutboundCluster) -> Output {
             one_at_a_time,
             refresh,
             family,
+            without,
         } => {
             let endpoints: &[_] = endpoints
                 .as_ref()
@@ -86,7 +88,7 @@ pub(super) fn translate(input: &OutboundCluster) -> Output {
             );
             // Envoy refuses a logical cluster that has no name to resolve.
             let logical = *one_at_a_time && !inline.endpoints.is_empty();
-            cluster.cluster_discovery_type = Some(dns(logical, *refresh, *family));
+            cluster = by_name(cluster, logical, *refresh, *family, *without);
             cluster.load_assignment = Some(inline);
         }
     }
@@ -106,15 +108,22 @@ fn by_locality() -> cluster::CommonLbConfig {
     }
 }
 
-fn dns(logical: bool, refresh: Duration, family: Family) -> cluster::ClusterDiscoveryType {
+/// Makes a cluster resolve names.
+fn by_name(
+    cluster: Cluster,
+    logical: bool,
+    refresh: Duration,
+    family: Family,
+    without: Missing,
+) -> Cluster {
+    let resolver = (!without.has(Extension::CaresResolver)).then(resolver);
+    if without.has(Extension::DnsCluster) {
+        return old_by_name(cluster, logical, refresh, family, resolver);
+    }
     let family = match family {
         Family::V4 => DnsLookupFamily::V4Only,
         Family::V6 => DnsLookupFamily::V6Only,
         Family::Dual => DnsLookupFamily::All,
-    };
-    let resolver = CaresDnsResolverConfig {
-        udp_max_queries: uint(QUERIES_PER_SOCKET),
-        ..Default::default()
     };
     let config = DnsCluster {
         dns_refresh_rate: duration(refresh),
@@ -122,14 +131,59 @@ fn dns(logical: bool, refresh: Duration, family: Family) -> cluster::ClusterDisc
         dns_jitter: duration(DNS_JITTER),
         dns_lookup_family: family.into(),
         all_addresses_in_single_endpoint: logical,
-        typed_dns_resolver_config: Some(TypedExtensionConfig {
-            name: "envoy.network.dns_resolver.cares".into(),
-            typed_config: Some(pack_any(resolver)),
-        }),
+        typed_dns_resolver_config: resolver,
         ..Default::default()
     };
-    cluster::ClusterDiscoveryType::ClusterType(cluster::CustomClusterType {
+    let discovery = cluster::ClusterDiscoveryType::ClusterType(cluster::CustomClusterType {
+        // Envoy finds it by its message; the name is Istio's.
         name: "envoy.clusters.dns".into(),
         typed_config: Some(pack_any(config)),
-    })
+    });
+    Cluster {
+        cluster_discovery_type: Some(discovery),
+        ..cluster
+    }
+}
+
+/// The same by the cluster's own fields, for Envoys that know no others.
+#[expect(
+    deprecated,
+    reason = "newer Envoys announce the extension and never get here"
+)]
+fn old_by_name(
+    cluster: Cluster,
+    logical: bool,
+    refresh: Duration,
+    family: Family,
+    resolver: Option<TypedExtensionConfig>,
+) -> Cluster {
+    let discovery = if logical {
+        cluster::DiscoveryType::LogicalDns
+    } else {
+        cluster::DiscoveryType::StrictDns
+    };
+    let family = match family {
+        Family::V4 => cluster::DnsLookupFamily::V4Only,
+        Family::V6 => cluster::DnsLookupFamily::V6Only,
+        Family::Dual => cluster::DnsLookupFamily::All,
+    };
+    Cluster {
+        cluster_discovery_type: of_type(discovery),
+        dns_refresh_rate: duration(refresh),
+        respect_dns_ttl: true,
+        dns_lookup_family: family.into(),
+        typed_dns_resolver_config: resolver,
+        ..cluster
+    }
+}
+
+fn resolver() -> TypedExtensionConfig {
+    let config = CaresDnsResolverConfig {
+        udp_max_queries: uint(QUERIES_PER_SOCKET),
+        ..Default::default()
+    };
+    TypedExtensionConfig {
+        name: Extension::CaresResolver.name().into(),
+        typed_config: Some(pack_any(config)),
+    }
 }

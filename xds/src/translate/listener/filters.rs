@@ -14,37 +14,30 @@ use envoy_types::pb::envoy::r#type::v3::Int32Range;
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
+use crate::extensions::Extension;
+
 /// The mark of connections whose source address is the client's: routing rules find them by it.
 const ORIGINAL_SOURCE_MARK: u32 = 1337;
 
 /// Finds out whether there is TLS, and with which server name.
 pub(super) fn tls_inspector() -> ListenerFilter {
-    filter(
-        "envoy.filters.listener.tls_inspector",
-        TlsInspector::default(),
-    )
+    filter(Extension::TlsInspector, TlsInspector::default())
 }
 
 /// Finds out whether it is HTTP.
 pub(super) fn http_inspector() -> ListenerFilter {
-    filter(
-        "envoy.filters.listener.http_inspector",
-        HttpInspector::default(),
-    )
+    filter(Extension::HttpInspector, HttpInspector::default())
 }
 
 /// Finds out where the connection was going before it was captured.
 pub(super) fn original_destination() -> ListenerFilter {
-    filter(
-        "envoy.filters.listener.original_dst",
-        OriginalDst::default(),
-    )
+    filter(Extension::OriginalDestination, OriginalDst::default())
 }
 
 /// Keeps the client's address as source of the connection to the workload.
 pub(super) fn original_source() -> ListenerFilter {
     filter(
-        "envoy.filters.listener.original_src",
+        Extension::OriginalSource,
         OriginalSrc {
             mark: ORIGINAL_SOURCE_MARK,
             ..Default::default()
@@ -73,9 +66,9 @@ fn to_port(port: u16) -> ListenerFilterChainMatchPredicate {
     }
 }
 
-fn filter<T: Message + Name>(name: &str, config: T) -> ListenerFilter {
+fn filter<T: Message + Name>(extension: Extension, config: T) -> ListenerFilter {
     ListenerFilter {
-        name: name.into(),
+        name: extension.name().into(),
         config_type: Some(listener_filter::ConfigType::TypedConfig(pack_any(config))),
         ..Default::default()
     }

@@ -2,7 +2,6 @@
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
-use pilothouse_core::mesh::AccessLog;
 
 use super::super::common::{boolean, uint};
 use super::super::http::{Routes, connection_manager};
@@ -30,12 +29,12 @@ pub(super) fn translate(input: &VirtualInbound) -> Output {
         Some(itself),
         black_hole,
     )];
-    chains.extend(catch_all(log, &mut notes));
+    chains.extend(catch_all(input, &mut notes));
     for one in &input.chains {
         notes
             .causes
             .insert(Cause::Service(one.target.service.clone()));
-        chains.extend(of_port(one, log, &mut notes));
+        chains.extend(of_port(one, input, &mut notes));
     }
     // A port whose protocol is declared has nothing to be found out.
     let declared: Vec<u16> = input
@@ -64,7 +63,8 @@ pub(super) fn translate(input: &VirtualInbound) -> Output {
 }
 
 /// The chains of a port that a service has.
-fn of_port(one: &InboundChain, log: Option<&AccessLog>, notes: &mut Notes) -> Vec<FilterChain> {
+fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<FilterChain> {
+    let log = of.access_log.as_ref();
     let port = one.target.target_port;
     let name = format!("0.0.0.0_{port}");
     let at = |matching: FilterChainMatch| {
@@ -81,6 +81,7 @@ fn of_port(one: &InboundChain, log: Option<&AccessLog>, notes: &mut Notes) -> Ve
             format!("inbound_{name}"),
             Routes::Inbound(Box::new(routes)),
             log,
+            of.without,
             notes,
         )
     };
@@ -106,13 +107,15 @@ fn of_port(one: &InboundChain, log: Option<&AccessLog>, notes: &mut Notes) -> Ve
 }
 
 /// The chains of all other ports.
-fn catch_all(log: Option<&AccessLog>, notes: &mut Notes) -> Vec<FilterChain> {
+fn catch_all(of: &VirtualInbound, notes: &mut Notes) -> Vec<FilterChain> {
+    let log = of.access_log.as_ref();
     let cluster = Name::from(names::INBOUND_PASSTHROUGH);
     let routes = route::inbound(&cluster, inbound_any(), ":*", notes);
     let http = connection_manager(
         names::INBOUND_PASSTHROUGH.into(),
         Routes::Inbound(Box::new(routes)),
         log,
+        of.without,
         notes,
     );
     let mut chains = vec![chain(

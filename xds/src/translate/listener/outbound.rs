@@ -56,7 +56,8 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
         let causes = http.services.iter().cloned().map(Cause::Service);
         notes.causes.extend(causes);
         let prefix = format!("outbound_{}", input.name);
-        let filter = connection_manager(prefix, Routes::Named(&http.route), log, &mut notes);
+        let routes = Routes::Named(&http.route);
+        let filter = connection_manager(prefix, routes, log, http.without, &mut notes);
         chains.push(chain("", http.sniffed.then(plain_http), filter));
     }
     let mut rest = input.rest.as_ref().map(|rest| match rest {
@@ -111,6 +112,7 @@ pub(super) fn http_proxy(input: &HttpProxy) -> Output {
         format!("outbound_{}", input.name),
         Routes::Proxy(&route),
         log,
+        input.without,
         &mut notes,
     );
     let message = Listener {
