@@ -10,16 +10,21 @@
 //! no I/O, no clock and no task: the server moves bytes and nothing else. What the rules are is said in Envoy's xDS protocol
 //! document; each module here holds one idea of it.
 
+mod answer;
 mod channel;
 mod delta;
+mod due;
 mod gate;
 mod held;
 mod limits;
 mod message;
 mod pass;
 mod plan;
+mod reconnect;
 mod refusal;
+mod removal;
 mod report;
+mod respond;
 mod sotw;
 mod stream;
 mod subscription;

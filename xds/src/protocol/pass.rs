@@ -3,17 +3,16 @@
 //! The order is clusters, load assignments, listeners, routes, removals. Nothing is remembered of how far a pass has come: what
 //! there is to send follows from what the client holds, so that requests, rejections and time-outs may come at any time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::channel::Channel;
 use super::plan::{Inputs, Plan, Removals};
-use super::stream::{Mode, Service, Stream};
+use super::stream::{Mode, Stream};
 use super::{Response, sotw};
-use crate::fanout::{Content, Fresh, Has, Interest, Segment};
-use crate::resource::{Name, ResourceType};
+use crate::fanout::{Content, Fresh, Interest, Segment};
+use crate::resource::ResourceType;
 use crate::snapshot::Snapshot;
 
 /// What is remembered of a pass: times, and what its removals wait for.
@@ -25,15 +24,15 @@ pub(super) struct Pass {
     /// Nothing waits for clusters any longer.
     open: bool,
     /// When removals first had to wait.
-    leaving: Option<Instant>,
+    pub(super) leaving: Option<Instant>,
     /// Removals do not wait any longer.
-    leave: bool,
+    pub(super) leave: bool,
     /// Listeners that were sent, by nonce: the routes that they name have to be with the client before removals.
     pub(super) listeners: Vec<(u64, Vec<Arc<Segment>>)>,
 }
 
 /// How it stands with a type, or with removals.
-enum Step {
+pub(super) enum Step {
     Send(Response),
     /// There is nothing to do.
     Done,
@@ -167,7 +166,7 @@ impl Stream {
         }
     }
 
-    fn plan(
+    pub(super) fn plan(
         &self,
         goal: &Content,
         unready: &[Arc<Fresh>],
@@ -299,7 +298,13 @@ impl Stream {
         }
     }
 
-    fn send_in_window(&mut self, goal: &Content, plan: Plan, trial: bool, now: Instant) -> Step {
+    pub(super) fn send_in_window(
+        &mut self,
+        goal: &Content,
+        plan: Plan,
+        trial: bool,
+        now: Instant,
+    ) -> Step {
         let channel = self.channel(goal.resource_type);
         match channel.window(now, self.settings.ack_timeout) {
             Ok(()) => Step::Send(self.send(goal, plan, trial, now)),
@@ -311,7 +316,7 @@ impl Stream {
     }
 
     /// Moves to the goal where that takes no response.
-    fn adopt(&mut self, goal: &Content, plan: Plan) {
+    pub(super) fn adopt(&mut self, goal: &Content, plan: Plan) {
         if goal.resource_type == ResourceType::Cluster
             && let Some(pass) = &self.pass
         {
@@ -336,113 +341,6 @@ impl Stream {
             .assignments_sent(open, |fresh| shared.coverage(fresh, &goal.set, &interest));
     }
 
-    /// Removes clusters and routes that nothing uses any longer.
-    fn remove(&mut self, target: &Snapshot, now: Instant) -> Step {
-        let pins = self.pins(target);
-        // Routes first: what is pinned of them pins clusters.
-        for resource_type in [ResourceType::Route, ResourceType::Cluster] {
-            if !self.channel(resource_type).subscription.active() {
-                continue;
-            }
-            let goal = self.goal(resource_type, target, target);
-            let in_use = |name: &Name| pins.has(resource_type, name);
-            let held = &self.channel(resource_type).held;
-            let leaving = held
-                .exceptions
-                .iter()
-                .filter(|e| !e.has.is_nothing() && goal.get(e.name.as_str()).is_none());
-            let leaving: Vec<_> = leaving.filter(|e| !in_use(&e.name)).collect();
-            if leaving.is_empty() {
-                continue;
-            }
-            let reported = leaving.iter().any(|e| matches!(e.has, Has::Version(_)));
-            if !self.replaced(reported, now) {
-                return Step::Busy;
-            }
-            let plan = self.plan(&goal, &[], false, Removals::Now(&in_use));
-            if self.mode == Mode::Sotw && resource_type == ResourceType::Route {
-                // What has no name any longer is of no use to a client, and cannot be taken away.
-                self.adopt(&goal, plan);
-                continue;
-            }
-            if plan.removed.is_empty() {
-                continue;
-            }
-            match self.send_in_window(&goal, plan, false, now) {
-                Step::Done => {}
-                step => return step,
-            }
-        }
-        Step::Done
-    }
-
-    /// Whether the client has what replaces that which is to be removed, or has had the time for it.
-    fn replaced(&mut self, reported: bool, now: Instant) -> bool {
-        let gate = self.settings.gate;
-        let unasked = |t| !self.channel(t).subscription.asked();
-        let users = [ResourceType::Listener, ResourceType::Route];
-        if reported
-            && self.service == Service::Ads
-            && users.into_iter().any(unasked)
-            && let Some(started) = self.started
-            && now < started + gate
-        {
-            // The client has come back with listeners of which it has yet to tell.
-            self.wake_at(started + gate);
-            return false;
-        }
-        // A listener that goes replaces something, too; a route that goes does not.
-        let routes = &self.channel(ResourceType::Route).open;
-        let answered = self.channel(ResourceType::Listener).open.is_empty()
-            && routes.iter().all(|open| open.upserts.is_empty());
-        if answered && self.routes_are_asked_for() {
-            return true;
-        }
-        let Some(pass) = &mut self.pass else {
-            return true;
-        };
-        if pass.leave {
-            return true;
-        }
-        let until = *pass.leaving.get_or_insert(now) + gate;
-        if now < until {
-            self.wake_at(until);
-            return false;
-        }
-        pass.leave = true;
-        self.removal_timeouts += 1;
-        true
-    }
-
-    /// Whether the client asks for all routes that the listeners sent in this pass name.
-    fn routes_are_asked_for(&self) -> bool {
-        let routes = &self.channel(ResourceType::Route).subscription;
-        let Some(pass) = self.pass.as_ref().filter(|_| routes.active()) else {
-            return true;
-        };
-        let interest = routes.interest();
-        let listeners = pass.listeners.iter().flat_map(|(_, segments)| segments);
-        let mut named = listeners.flat_map(|segment| segment.routes());
-        named.all(|name| {
-            interest.contains(name.as_str()) || pass.target.routes.get(name.as_str()).is_none()
-        })
-    }
-
-    /// What old versions use that the client keeps because it has rejected the newer ones.
-    fn pins(&self, target: &Snapshot) -> Pins {
-        let mut pins = Pins::default();
-        for exception in &*self.channel(ResourceType::Listener).held.exceptions {
-            pins.add(&exception.has);
-        }
-        for exception in &*self.channel(ResourceType::Route).held.exceptions {
-            let name = &exception.name;
-            if pins.has(ResourceType::Route, name) || target.routes.get(name.as_str()).is_some() {
-                pins.add(&exception.has);
-            }
-        }
-        pins
-    }
-
     /// The response that a plan makes.
     fn send(&mut self, goal: &Content, plan: Plan, trial: bool, now: Instant) -> Response {
         let resource_type = goal.resource_type;
@@ -458,36 +356,5 @@ impl Stream {
             plan.upserts.clone()
         };
         self.respond(goal, plan, segments, trial, now)
-    }
-}
-
-/// Names that are in use though no resource of the target uses them.
-#[derive(Default)]
-struct Pins {
-    /// It is not known what is used.
-    everything: bool,
-    clusters: BTreeSet<Name>,
-    routes: BTreeSet<Name>,
-}
-
-impl Pins {
-    fn add(&mut self, has: &Has) {
-        match has {
-            Has::Nothing | Has::Unsure(None) => {}
-            Has::Version(_) => self.everything = true,
-            Has::Item(item) | Has::Unsure(Some(item)) => {
-                let uses = &item.resource.uses;
-                self.clusters.extend(uses.clusters.iter().cloned());
-                self.routes.extend(uses.routes.iter().cloned());
-            }
-        }
-    }
-
-    fn has(&self, resource_type: ResourceType, name: &Name) -> bool {
-        let names = match resource_type {
-            ResourceType::Cluster => &self.clusters,
-            _ => &self.routes,
-        };
-        self.everything || names.contains(name)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::channel::{Channel, Sent};
+use super::stream::Stream;
 use crate::fanout::Interest;
 use crate::resource::{Cause, Name, ResourceType, Version};
 
@@ -80,4 +82,25 @@ pub struct Exchange {
     pub version: Version,
     /// When it was sent or acknowledged.
     pub at: Instant,
+}
+
+impl Stream {
+    pub(super) fn report_of(&self, channel: &Channel) -> TypeReport {
+        let exchange = |sent: Sent| Exchange {
+            nonce: self.nonce_text(sent.nonce),
+            version: sent.version,
+            at: sent.at,
+        };
+        TypeReport {
+            resource_type: channel.resource_type,
+            interest: channel.subscription.interest(),
+            sent: channel.sent.map(exchange),
+            acked: channel.acked.map(exchange),
+            error: channel.error.clone(),
+            refused: channel.refusals.refused().cloned().collect(),
+            unacknowledged: channel.open.len(),
+            pending: channel.pending,
+            nacks: channel.nacks,
+        }
+    }
 }
