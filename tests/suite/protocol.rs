@@ -89,7 +89,7 @@ fn change_everything(world: &World, version: u8) {
 }
 
 fn mesh_config(version: u8) -> String {
-    let policy = if version % 2 == 0 {
+    let policy = if version.is_multiple_of(2) {
         "REGISTRY_ONLY"
     } else {
         "ALLOW_ANY"

@@ -17,6 +17,7 @@ use pilothouse_tests::wait::eventually;
 use pilothouse_xds::bootstrap::Variant;
 
 use crate::every_envoy::on_every_envoy;
+use crate::serving::has;
 use crate::world::{SOON, World, answers};
 
 on_every_envoy! {
@@ -25,6 +26,7 @@ on_every_envoy! {
     a_killed_discovery_between_a_changed_cluster_and_its_endpoints
     a_change_taken_back_while_the_stream_was_cut
     a_cluster_that_never_warms_stops_nobody
+    a_name_that_nobody_resolves_stops_nobody
 }
 
 /// Shorter than the 15 s after which Envoy gives up waiting for endpoints by itself.
@@ -255,4 +257,33 @@ async fn a_cluster_that_never_warms_stops_nobody(binary: &Binary, variant: Varia
     scene.envoy.wait_settled(SOON).await.unwrap();
     let report = scene.traffic.stop().await;
     assert_eq!(report.failed, vec![]);
+}
+
+/// Whether the resolver says no or nothing at all.
+async fn a_name_that_nobody_resolves_stops_nobody(binary: &Binary, variant: Variant) {
+    let scene = Scene::start(binary, variant).await;
+    let (lost, fine) = (free_address().unwrap(), free_address().unwrap());
+    let backend = Backend::start("fine", [127, 0, 0, 1].into()).await.unwrap();
+    let mut nowhere = ServiceEntry::http("nowhere", "nowhere.invalid", lost.port());
+    nowhere.resolution = "DNS";
+    let entry = ServiceEntry::http("fine", "fine.test", fine.port()).endpoint(backend.address());
+    scene.world.mesh.write_entry(&nowhere).unwrap();
+    scene.world.mesh.write_entry(&entry).unwrap();
+    answers(fine, "fine.test", "fine").await;
+    let listens = format!("127.0.0.1_{}", lost.port());
+    has(&scene.envoy, "the listener is there", |holds| {
+        holds.listeners.contains_key(&listens)
+    })
+    .await;
+
+    scene.world.mesh.remove_entry(&nowhere).unwrap();
+    has(&scene.envoy, "all of it is gone", |holds| {
+        let clusters = holds.clusters.keys().chain(&holds.warming);
+        !holds.listeners.contains_key(&listens)
+            && !clusters.into_iter().any(|name| name.contains("nowhere"))
+    })
+    .await;
+    scene.world.synced(&scene.proxy).await.unwrap();
+    scene.envoy.wait_settled(SOON).await.unwrap();
+    assert_eq!(scene.traffic.stop().await.failed, vec![]);
 }

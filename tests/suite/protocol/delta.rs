@@ -203,6 +203,48 @@ async fn a_client_that_comes_back_gets_the_difference() {
     after.expect_nothing(QUIET).await.unwrap();
 }
 
+/// A rejection that names nobody is about one of what came: that one is found, and everything else arrives.
+#[tokio::test]
+async fn a_rejection_without_a_name_finds_its_culprit() {
+    let world = mesh("abcdefgh").await;
+    let mut client = client(&world, Service::Aggregated).await;
+    client.subscribe(CLUSTER, &[]).unwrap();
+    let (bad, mut rejected) = (name(CLUSTER, 'f'), 0);
+    let mut expected = everything(CLUSTER, "abcdefgh");
+    expected.remove(&bad);
+    while !client.held(CLUSTER).keys().eq(&expected) {
+        let response = client.expect(CLUSTER).await.unwrap();
+        if found(&response).contains(&bad) {
+            rejected += 1;
+            client.nack(&response, "something is wrong").unwrap();
+        } else {
+            client.ack(&response).unwrap();
+        }
+    }
+    assert!(
+        rejected <= 5,
+        "{rejected} responses have been rejected for one of 11 clusters"
+    );
+    let refused = world.syncz("client.default").await.unwrap()["types"][0]["refused"].clone();
+    assert_eq!(refused[0]["name"], bad.as_str(), "{refused:#}");
+    assert!(
+        refused[0]["causes"].to_string().contains("default.f.yaml"),
+        "{refused:#}"
+    );
+    client.expect_nothing(QUIET).await.unwrap();
+
+    let mut other = entry('f', 1);
+    other.name = "another".to_owned();
+    world
+        .mesh
+        .write("default.f.yaml", &other.to_yaml())
+        .unwrap();
+    assert_eq!(
+        found(&client.accept(CLUSTER).await.unwrap()),
+        names(CLUSTER, "f")
+    );
+}
+
 fn found(response: &DeltaDiscoveryResponse) -> BTreeSet<String> {
     let found: BTreeSet<_> = response
         .resources
