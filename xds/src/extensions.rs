@@ -16,7 +16,7 @@ pub enum Extension {
     GrpcStats,
     /// Access logs in files.
     FileAccessLog,
-    /// An operator of access logs: [`WITHOUT_QUERY`].
+    /// The operator of access logs that leaves out a query.
     RequestWithoutQuery,
     /// Retries that go elsewhere.
     PreviousHosts,

@@ -40,7 +40,7 @@ pub enum Change {
     Drop,
 }
 
-/// See the [module](self).
+/// Resources by name: immutable, sharing all but a few entries with the version before it.
 #[derive(Debug, Clone, Default)]
 pub struct Layer {
     chunks: Vec<Arc<[Entry]>>,

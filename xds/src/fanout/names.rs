@@ -14,7 +14,7 @@ use crate::resource::Name;
 /// Results of adding to and removing from a set that are remembered.
 const STEPS: usize = 32;
 
-/// Sorted names, each once. Two that are interned by one [`NameSets`] are equal if they are the same pointer.
+/// Sorted names, each once. Two that are interned by one `NameSets` are equal if they are the same pointer.
 #[derive(Default, PartialEq, Eq)]
 pub struct NameSet {
     names: Box<[Name]>,
