@@ -122,7 +122,7 @@ pub struct Proxy {
     pub envoy: Option<(u32, u32, u32)>,
     /// Extensions that its configuration could use and that it says it does not have, by Envoy's names.
     pub missing: BTreeSet<&'static str>,
-    /// The remaining metadata that is text, by key.
+    /// What else of its metadata is of use, as text, by key.
     pub metadata: BTreeMap<Arc<str>, Arc<str>>,
 }
 

@@ -230,9 +230,9 @@ fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeS
 pub(super) fn access_log(mesh: &Mesh, without: Missing) -> Option<AccessLog> {
     let log = mesh.config().access_log.as_ref()?;
     let format = log.format.as_deref().unwrap_or_default();
-    let is_possible = !without.has(Extension::FileAccessLog)
-        && !(without.has(Extension::RequestWithoutQuery) && format.contains(WITHOUT_QUERY));
-    is_possible.then(|| log.clone())
+    let is_impossible = without.has(Extension::FileAccessLog)
+        || (without.has(Extension::RequestWithoutQuery) && format.contains(WITHOUT_QUERY));
+    (!is_impossible).then(|| log.clone())
 }
 
 /// The addresses that stand for all of the versions of IP in use.

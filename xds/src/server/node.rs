@@ -17,31 +17,7 @@ use crate::extensions::Announced;
 use super::wire::{Malformed, Value, each_field, map_entry};
 
 /// Metadata of these keys is kept as text; that of the keys in [`Metadata::take`] goes to fields of its own.
-const KEPT: [&str; 23] = [
-    "AUTO_REGISTER_GROUP",
-    "DNS_AUTO_ALLOCATE",
-    "DNS_CAPTURE",
-    "ENABLE_HBONE",
-    "ENVOY_PROMETHEUS_PORT",
-    "ENVOY_STATUS_PORT",
-    "EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
-    "GENERATOR",
-    "HTTP10",
-    "HTTP_PROXY_PORT",
-    "IDLE_TIMEOUT",
-    "INBOUND_LISTENER_EXACT_BALANCE",
-    "ISTIO_REVISION",
-    "ISTIO_VERSION",
-    "MESH_ID",
-    "NODE_NAME",
-    "OUTBOUND_LISTENER_EXACT_BALANCE",
-    "OWNER",
-    "REQUESTED_NETWORK_VIEW",
-    "SERVICE_ACCOUNT",
-    "UNPRIVILEGED_POD",
-    "WORKLOAD_ENTRY",
-    "WORKLOAD_NAME",
-];
+const KEPT: [&str; 3] = ["HTTP_PROXY_PORT", "ISTIO_VERSION", "UNPRIVILEGED_POD"];
 
 /// Why a node does not tell whose configuration is asked for.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -405,14 +381,8 @@ mod tests {
                     ("NETWORK", text("net1")),
                     ("INTERCEPTION_MODE", text("NONE")),
                     ("ISTIO_VERSION", text("1.29.0")),
-                    ("ENVOY_STATUS_PORT", value(Kind::NumberValue(15021.0))),
-                    ("DNS_CAPTURE", value(Kind::BoolValue(true))),
-                    (
-                        "REQUESTED_NETWORK_VIEW",
-                        value(Kind::ListValue(ListValue {
-                            values: vec![text("a"), text("b")],
-                        })),
-                    ),
+                    ("HTTP_PROXY_PORT", value(Kind::NumberValue(15007.0))),
+                    ("UNPRIVILEGED_POD", value(Kind::BoolValue(true))),
                     ("SOMETHING_ELSE", text("dropped")),
                 ]),
             )
@@ -431,10 +401,9 @@ mod tests {
             envoy: Some((1, 40, 0)),
             missing: BTreeSet::from([Extension::ALL[1].name()]),
             metadata: [
-                ("DNS_CAPTURE", "true"),
-                ("ENVOY_STATUS_PORT", "15021"),
+                ("HTTP_PROXY_PORT", "15007"),
                 ("ISTIO_VERSION", "1.29.0"),
-                ("REQUESTED_NETWORK_VIEW", "a,b"),
+                ("UNPRIVILEGED_POD", "true"),
             ]
             .map(|(key, value)| (key.into(), value.into()))
             .into(),
@@ -455,11 +424,21 @@ mod tests {
             )),
             ..node(
                 "router~::1~gw.infra~infra.svc.cluster.local",
-                fields([("LABELS", value(Kind::StructValue(labels)))]),
+                fields([
+                    ("LABELS", value(Kind::StructValue(labels))),
+                    (
+                        "INSTANCE_IPS",
+                        value(Kind::ListValue(ListValue {
+                            values: vec![text("::1"), text("10.0.0.1")],
+                        })),
+                    ),
+                ]),
             )
         })
         .unwrap();
         assert_eq!(proxy.namespace, "infra".into());
+        let addresses: [IpAddr; 2] = ["::1", "10.0.0.1"].map(|ip| ip.parse().unwrap());
+        assert_eq!(proxy.addresses, addresses);
         assert_eq!(proxy.interception, Interception::Redirect);
         assert_eq!(proxy.locality, Locality::parse("eu/eu-1/rack2"));
         assert_eq!(proxy.network, "net2".into());
