@@ -8,7 +8,7 @@ mod groups;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use arc_swap::ArcSwapOption;
@@ -16,7 +16,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use pilothouse_core::model::Proxy;
 use pilothouse_core::readiness::Readiness;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::fanout::Set;
 use crate::protocol::Interest;
@@ -36,7 +36,7 @@ pub struct Hub {
 #[derive(Debug)]
 struct Shared {
     readiness: Readiness,
-    ready: AtomicBool,
+    ready: watch::Sender<bool>,
     next: AtomicU64,
     publisher: mpsc::UnboundedSender<Event>,
 }
@@ -56,7 +56,7 @@ impl Hub {
         let (publisher, events) = mpsc::unbounded_channel();
         let shared = Shared {
             readiness,
-            ready: AtomicBool::new(false),
+            ready: watch::channel(false).0,
             next: AtomicU64::new(1),
             publisher,
         };
@@ -70,12 +70,17 @@ impl Hub {
 
     /// Whether streams are taken.
     pub fn is_ready(&self) -> bool {
-        self.shared.ready.load(Ordering::Acquire)
+        *self.shared.ready.borrow()
+    }
+
+    /// Whether streams are taken, to be waited for.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.shared.ready.subscribe()
     }
 
     /// From here on streams are taken.
     pub(crate) fn set_ready(&self) {
-        self.shared.ready.store(true, Ordering::Release);
+        self.shared.ready.send_replace(true);
     }
 
     fn waiting_for(&self) -> String {

@@ -24,6 +24,7 @@ use pilothouse_xds::publisher::Publisher;
 use pilothouse_xds::refusals::Refusals;
 use pilothouse_xds::server::{self, Server};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenAddr, Source};
@@ -47,6 +48,7 @@ pub struct App {
     handle: StoreHandle,
     starting: Guard,
     publisher: Publisher,
+    serving: watch::Receiver<bool>,
     metrics: Metrics,
     exposition: Arc<prometheus_client::registry::Registry>,
     server: Server,
@@ -88,7 +90,7 @@ impl App {
         let metrics = Metrics::new(&mut registry, VERSION.version);
         let (publisher, hub) = Publisher::new(&handle, config.debounce, metrics.clone());
         let mut server = Server::new(server::Context {
-            source: Arc::new(hub),
+            source: Arc::new(hub.clone()),
             observer: Arc::new(Refusals::new(handle.clone())),
             fanout: Arc::default(),
             metrics: Arc::new(metrics.clone()),
@@ -112,6 +114,7 @@ impl App {
             handle,
             starting,
             publisher,
+            serving: hub.readiness(),
             metrics,
             exposition: Arc::new(registry),
             server,
@@ -211,6 +214,7 @@ impl App {
 
         let public = http::router(Public {
             readiness: readiness.clone(),
+            serving: self.serving,
             metrics: self.exposition,
             stopping: stop.clone(),
         });

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use pilothouse_core::readiness::{Progress, Readiness};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use serve::serve;
@@ -24,6 +25,8 @@ use crate::version::VERSION;
 pub struct Public {
     /// What has to be there before anything is served.
     pub readiness: Readiness,
+    /// Whether what is there has become configuration, so that proxies are answered.
+    pub serving: watch::Receiver<bool>,
     /// What is counted.
     pub metrics: Arc<Registry>,
     /// Cancelled when the process is to end: from then on it is not ready for anything new.
@@ -49,6 +52,17 @@ pub struct Step {
     note: Option<Arc<str>>,
 }
 
+impl Step {
+    /// What follows when all else is there, within moments.
+    fn first_configuration() -> Self {
+        Self {
+            name: "first configuration".into(),
+            seconds: 0.0,
+            note: None,
+        }
+    }
+}
+
 impl From<Progress> for Step {
     fn from(progress: Progress) -> Self {
         Self {
@@ -71,16 +85,22 @@ async fn ready(State(public): State<Public>) -> Response {
         done: Vec<Step>,
     }
     let stopping = public.stopping.is_cancelled();
-    let ready = public.readiness.is_ready() && !stopping;
+    let complete = public.readiness.is_ready();
+    let serving = *public.serving.borrow();
     let (done, waiting): (Vec<_>, Vec<_>) = public
         .readiness
         .progress()
         .into_iter()
         .partition(|step| step.done);
+    let ready = complete && serving && !stopping;
+    let mut waiting: Vec<Step> = waiting.into_iter().map(Step::from).collect();
+    if complete && !serving {
+        waiting.push(Step::first_configuration());
+    }
     let body = Body {
         ready,
         stopping,
-        waiting: waiting.into_iter().map(Step::from).collect(),
+        waiting,
         done: done.into_iter().map(Step::from).collect(),
     };
     let status = if ready {
@@ -128,6 +148,7 @@ mod tests {
     fn public() -> Public {
         Public {
             readiness: Readiness::new(),
+            serving: watch::channel(true).1,
             metrics: Arc::default(),
             stopping: CancellationToken::new(),
         }
@@ -153,6 +174,16 @@ mod tests {
             (StatusCode::OK, &Value::Bool(true))
         );
         assert_eq!(body["done"][0]["note"], "after 5 s");
+
+        let computing = Public {
+            serving: watch::channel(false).1,
+            ..public.clone()
+        };
+        let (status, body) = get(&computing, "/ready").await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["waiting"][0]["name"], "first configuration");
+
         public.stopping.cancel();
         assert_eq!(
             get(&public, "/ready").await.0,
