@@ -1,6 +1,7 @@
 //! What the files say, and how that changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use anyhow::{Result, ensure};
 use pilothouse_tests::backend::Backend;
@@ -17,6 +18,8 @@ pub(super) const NAMESPACES: [&str; 2] = ["a", "b"];
 const SERVICES: usize = 8;
 /// Ports that several services share.
 const SHARED: usize = 2;
+/// The kinds of change after which a service has all that it can have.
+const COMPLETE: RangeInclusive<usize> = 8..=10;
 
 pub(super) struct Model {
     services: Vec<Service>,
@@ -130,9 +133,14 @@ impl Model {
             );
         }
         // The first service is always there, with an endpoint.
-        let number = random.below(SERVICES);
+        let (kind, mut number) = (random.below(12), random.below(SERVICES));
+        if COMPLETE.contains(&kind) {
+            // Absence is what explains failures: there must not be too much of it.
+            let lacks = |service: &Service| !service.serves_own();
+            number = self.services.iter().position(lacks).unwrap_or(number);
+        }
         let before = self.services[number].serving();
-        let did = match random.below(12) {
+        let did = match kind {
             0 | 1 => {
                 let backend = self.backend(number).await;
                 self.services[number].backends.push(backend);
@@ -174,7 +182,7 @@ impl Model {
                     "is static"
                 }
             }
-            8..=10 => {
+            _ if COMPLETE.contains(&kind) => {
                 if self.services[number].backends.is_empty() {
                     let backend = self.backend(number).await;
                     self.services[number].backends.push(backend);
