@@ -173,14 +173,18 @@ impl Shard {
         let before: Vec<_> = keys.iter().map(|key| in_force(self, key)).collect();
         let mut shared: BTreeMap<ObjectKey, BTreeSet<SetId>> = BTreeMap::new();
         let mut balance = Balance::default();
+        // A set of which nothing was left is created afresh; one that is only emptied on the way is not.
+        for change in &changes {
+            let set = self.sets.entry(change.set.clone()).or_default();
+            if set.objects.is_empty() {
+                set.run = self.run;
+            }
+        }
         for Change {
             set: id, key, next, ..
         } in changes
         {
             let set = self.sets.entry(id.clone()).or_default();
-            if set.objects.is_empty() {
-                set.run = self.run;
-            }
             let places = self.places.entry(key.clone()).or_default();
             if places.len() > 1 || (places.len() == 1 && !places.contains_key(&id)) {
                 shared
