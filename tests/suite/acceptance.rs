@@ -271,7 +271,10 @@ fn has_net_admin() -> bool {
 /// In CI nothing may be missing.
 #[expect(clippy::print_stderr, reason = "whoever looks at the tests is to know")]
 fn skipped(what: &str, why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{what} cannot be run: {why}");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{what} cannot be run: {why}"
+    );
     eprintln!("{what} is only checked as a file: {why}");
 }
 
