@@ -8,5 +8,4 @@
 mod contract;
 mod faults;
 mod links;
-mod scale;
 mod world;

@@ -130,14 +130,6 @@ impl World {
         }
     }
 
-    /// Waits for the next change, whatever it is.
-    pub(crate) async fn changed(&mut self) {
-        timeout(PATIENCE, self.changes.next())
-            .await
-            .expect("a change")
-            .expect("a store");
-    }
-
     /// None of these states was ever published.
     pub(crate) fn never_seen(&self, states: &[&[&str]]) {
         for state in states {
