@@ -41,6 +41,7 @@ impl Stream {
         let Some(rejected) = channel.reject(nonce, whole, &error.message, now) else {
             return;
         };
+        channel.owed = whole && channel.acked.is_none();
         if !whole && let Some(before) = nonce.checked_sub(1) {
             self.gate.acknowledged(resource_type, before);
         }

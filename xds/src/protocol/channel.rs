@@ -32,6 +32,9 @@ pub(super) struct Channel {
     pub(super) due: Vec<Arc<NameSet>>,
     /// The client waits for a response even if there is nothing in it.
     pub(super) answer: bool,
+    /// The client has rejected the first whole state of this stream. What it has from another stream is not known, and a
+    /// whole state has to replace it as soon as one holds nothing that it refuses.
+    pub(super) owed: bool,
     /// There is something to send that is not sent.
     pub(super) pending: bool,
     pub(super) refusals: Refusals,
@@ -90,6 +93,7 @@ impl Channel {
             asked: Vec::new(),
             due: Vec::new(),
             answer: false,
+            owed: false,
             pending: false,
             refusals: Refusals::default(),
             sent: None,

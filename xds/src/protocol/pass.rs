@@ -212,7 +212,7 @@ impl Stream {
         }
         let goal = self.goal(resource_type, target, newest);
         let asked = !channel.asked.is_empty() || !channel.due.is_empty() || channel.answer;
-        let done = channel.held.is(&goal) && !asked;
+        let done = channel.held.is(&goal) && !asked && !channel.owed;
         let leaving = resource_type == ResourceType::Endpoint
             && !self
                 .channel(ResourceType::Cluster)
@@ -243,7 +243,9 @@ impl Stream {
         if plan.withheld && self.must_be_whole(channel) {
             return Step::Withheld;
         }
-        if plan.sends() || channel.answer && !plan.withheld {
+        let owed = channel.owed && !plan.suspended && plan.after.exceptions.is_empty();
+        if plan.sends() || (channel.answer || owed) && !plan.withheld {
+            self.channel_mut(resource_type).owed &= !owed;
             return self.send_in_window(&goal, plan, false, now);
         }
         if plan.suspended {

@@ -359,3 +359,16 @@ proptest! {
         run(Mode::Sotw, true, named, &events);
     }
 }
+
+#[test]
+fn a_client_that_came_back_loses_what_went_while_it_refused() {
+    let service = |version| Event::Service(5, version);
+    let events = [
+        service(1),
+        Event::Quiet,
+        service(BAD),
+        Event::Cut,
+        service(0),
+    ];
+    run(Mode::Sotw, true, false, &events);
+}
