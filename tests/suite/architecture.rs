@@ -12,13 +12,22 @@ fn may_use(package: &str) -> &'static [&'static str] {
     match package {
         "pilothouse-xds" => &["pilothouse-core"],
         adapter if ADAPTERS.contains(&adapter) => &["pilothouse-core"],
-        "pilot-discovery" => &["pilothouse-core", "pilothouse-xds", "pilothouse-static"],
+        "pilot-discovery" | "pilotctl" => &[
+            "pilothouse-core",
+            "pilothouse-xds",
+            "pilothouse-static",
+            "pilothouse-process",
+        ],
+        "pilot-agent" => &["pilothouse-core", "pilothouse-xds", "pilothouse-process"],
         "custom-adapter" => &["pilothouse-core", "pilothouse-xds"],
         "pilothouse-tests" => &[
             "pilothouse-core",
             "pilothouse-xds",
             "pilothouse-static",
+            "pilothouse-process",
             "pilot-discovery",
+            "pilot-agent",
+            "pilotctl",
             "custom-adapter",
             "bookinfo-vm",
         ],

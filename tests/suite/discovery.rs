@@ -8,7 +8,7 @@ use ::http::Method;
 use anyhow::{Result, ensure};
 use pilot_discovery::app::{Addresses, App};
 use pilot_discovery::config::{self, Command};
-use pilot_discovery::logging::{self, Control};
+use pilothouse_process::logging::{self, Control};
 use pilothouse_tests::ads::{CLUSTER, DeltaClient, ENDPOINT, LISTENER, node};
 use pilothouse_tests::http;
 use pilothouse_tests::mesh_dir::{MeshDir, ServiceEntry};

@@ -27,13 +27,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ListenAddr, Source};
+use crate::config::{Config, Source};
 use crate::debug::{self, Debug};
 use crate::http::{self, Public};
-use crate::listen;
-use crate::logging::Control;
 use crate::mesh_config::MeshConfigFile;
-use crate::version::VERSION;
+use pilothouse_process::listen;
+use pilothouse_process::logging::Control;
+use pilothouse_process::value::ListenAddr;
+use pilothouse_process::version::VERSION;
 use tasks::Tasks;
 
 /// What ends after the last proxy has gone may take so long.

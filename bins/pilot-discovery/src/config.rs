@@ -3,29 +3,22 @@
 
 mod args;
 mod inert;
-mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use args::{CommandLine, DiscoveryArgs, GuardArgs, Platform, PushArgs, Subcommands};
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+pub use inert::INERT;
 use pilothouse_core::debounce;
 use pilothouse_core::store::GuardSettings;
+use pilothouse_process::value::ListenAddr;
+use pilothouse_process::version::VersionArgs;
+use pilothouse_process::{given, inert as flags, logging};
 use pilothouse_xds::protocol;
 use pilothouse_xds::server::Limits;
-use tracing::level_filters::LevelFilter;
-
-use crate::logging::{self, Levels, Target};
-use args::{CommandLine, DiscoveryArgs, GuardArgs, LogArgs, Platform, PushArgs, Subcommands};
-pub use args::{Output, VersionArgs};
-pub use inert::{INERT, Inert};
-pub use value::ListenAddr;
-
-/// What the process exits with when its command line is wrong (`EX_USAGE`).
-pub const USAGE: u8 = 64;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -79,13 +72,15 @@ pub enum Source {
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
-/// It is wrong, or it asks for help: the error prints itself, and [`exit_code`] knows what to exit with.
+/// It is wrong, or it asks for help: the error prints itself, and [`pilothouse_process::exit_code`] knows what to exit with.
 pub fn parse<T: Into<OsString> + Clone>(
     line: impl IntoIterator<Item = T>,
 ) -> Result<Command, clap::Error> {
     let mut grammar = CommandLine::command().mut_subcommand("discovery", |discovery| {
         // As in the original, a flag that is given twice has its last value.
-        discovery.args_override_self(true).args(inert::arguments())
+        discovery
+            .args_override_self(true)
+            .args(flags::arguments(INERT))
     });
     let matches = grammar.try_get_matches_from_mut(line)?;
     let line = CommandLine::from_arg_matches(&matches)?;
@@ -100,13 +95,10 @@ pub fn parse<T: Into<OsString> + Clone>(
     }
 }
 
-/// What to exit with when [`parse`] failed: 0 where help was asked for, else 64.
-pub fn exit_code(error: &clap::Error) -> u8 {
-    if error.use_stderr() { USAGE } else { 0 }
-}
-
 fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, String> {
-    let mut warnings = matches.map(inert::warnings).unwrap_or_default();
+    let mut warnings = matches
+        .map(|matches| flags::warnings(INERT, matches))
+        .unwrap_or_default();
     if matches.is_some_and(|matches| given(matches, "domain")) {
         warnings.push(format!(
             "--domain {} has no effect on the registry Static: hosts are written in full there, and a proxy's node id says its own domain",
@@ -151,14 +143,9 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
         guard: guard(&args.guard),
         protocol: protocol(&args.push),
         limits: limits(&args.push),
-        log: log_options(&args.log)?,
+        log: args.log.options()?,
         warnings,
     })
-}
-
-/// Whether a flag was given on the command line.
-fn given(matches: &ArgMatches, flag: &str) -> bool {
-    matches.value_source(flag) == Some(ValueSource::CommandLine)
 }
 
 fn debounce(args: &PushArgs) -> debounce::Settings {
@@ -206,28 +193,6 @@ fn protocol(args: &PushArgs) -> protocol::Settings {
         },
         ..default
     }
-}
-
-fn log_options(args: &LogArgs) -> Result<logging::Options, String> {
-    let levels = |flag: &str, base: LevelFilter, list: &str| {
-        Levels::all(base)
-            .with(list)
-            .map_err(|problem| format!("--{flag} {list}: {problem}"))
-    };
-    Ok(logging::Options {
-        output: levels("log_output_level", LevelFilter::INFO, &args.output_level)?,
-        stack: levels(
-            "log_stacktrace_level",
-            LevelFilter::OFF,
-            &args.stacktrace_level,
-        )?,
-        json: args.as_json,
-        targets: args
-            .target
-            .iter()
-            .map(|target| Target::from(target.as_str()))
-            .collect(),
-    })
 }
 
 #[cfg(test)]

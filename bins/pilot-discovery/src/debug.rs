@@ -18,8 +18,8 @@ use pilothouse_core::store::StoreHandle;
 use pilothouse_xds::server::Connections;
 use serde_json::{Map, Value, json};
 
-use crate::logging::Control;
 use crate::mesh_config::MeshConfigFile;
+use pilothouse_process::logging::Control;
 
 /// What the pages look at.
 #[derive(Debug, Clone)]

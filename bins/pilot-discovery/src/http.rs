@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use serve::serve;
 
-use crate::version::VERSION;
+use pilothouse_process::version::VERSION;
 
 /// What the public pages show.
 #[derive(Debug, Clone)]

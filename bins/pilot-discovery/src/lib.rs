@@ -7,8 +7,4 @@ pub mod app;
 pub mod config;
 pub mod debug;
 pub mod http;
-pub mod listen;
-pub mod logging;
 pub mod mesh_config;
-pub mod signals;
-pub mod version;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use pilot_discovery::app::App;
 use pilot_discovery::config::{self, Command, Config};
-use pilot_discovery::signals::Signals;
-use pilot_discovery::{logging, version};
+use pilothouse_process::signals::Signals;
+use pilothouse_process::{exit_code, logging, version};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -15,10 +15,10 @@ fn main() -> ExitCode {
     match config::parse(std::env::args_os()) {
         Err(error) => {
             let _ = error.print();
-            ExitCode::from(config::exit_code(&error))
+            ExitCode::from(exit_code(&error))
         }
         Ok(Command::Version(args)) => {
-            let _ = writeln!(io::stdout(), "{}", version::text(&args));
+            let _ = writeln!(io::stdout(), "{}", version::text("pilot-discovery", &args));
             ExitCode::SUCCESS
         }
         Ok(Command::Discovery(config)) => match serve(*config) {

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use super::value::{ListenAddr, duration, fraction, listen_addr, optional_listen_addr};
+use pilothouse_process::logging::LogArgs;
+use pilothouse_process::value::{
+    ListenAddr, duration, fraction, listen_addr, optional_listen_addr,
+};
+use pilothouse_process::version::VersionArgs;
 
 /// A control plane for Envoy: services, endpoints and rules from any platform, served over xDS.
 #[derive(Debug, Parser)]
@@ -24,26 +27,6 @@ pub(super) enum Subcommands {
     Discovery(Box<DiscoveryArgs>),
     /// Print the version.
     Version(VersionArgs),
-}
-
-/// Flags of `version`.
-#[derive(Debug, Args)]
-pub struct VersionArgs {
-    /// Only the version number.
-    #[arg(short, long)]
-    pub short: bool,
-    /// How to print it.
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
-}
-
-/// How to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// A line.
-    Text,
-    /// An object.
-    Json,
 }
 
 /// A platform that this binary has an adapter for.
@@ -233,51 +216,6 @@ pub(super) struct GuardArgs {
     /// Hold no loss.
     #[arg(long)]
     pub guard_off: bool,
-}
-
-/// How the process logs, in Istio's spelling.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Logs")]
-pub(super) struct LogArgs {
-    /// Levels by scope, such as default:debug,ads:info.
-    #[arg(
-        long = "log_output_level",
-        alias = "log-output-level",
-        default_value = "default:info",
-        value_name = "SCOPE:LEVEL,.."
-    )]
-    pub output_level: String,
-
-    /// Levels at which a line carries a stack trace.
-    #[arg(
-        long = "log_stacktrace_level",
-        alias = "log-stacktrace-level",
-        default_value = "default:none",
-        value_name = "SCOPE:LEVEL,.."
-    )]
-    pub stacktrace_level: String,
-
-    /// Lines of JSON.
-    #[arg(
-        long = "log_as_json",
-        alias = "log-as-json",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = false,
-        default_missing_value = "true",
-        value_name = "BOOL"
-    )]
-    pub as_json: bool,
-
-    /// Where lines go: stdout, stderr, paths of files.
-    #[arg(
-        long = "log_target",
-        alias = "log-target",
-        value_delimiter = ',',
-        default_value = "stdout",
-        value_name = "TARGET,.."
-    )]
-    pub target: Vec<String>,
 }
 
 /// An address that may be absent. A type of its own because an `Option` is something else to the parser.

@@ -1,26 +1,6 @@
-//! Flags of Istio's pilot-discovery, of both its eras, that mean nothing here. Each is accepted, so that a manifest
-//! written for the original starts, and answered with one warning that says why it has no effect.
+//! Flags of Istio's pilot-discovery, of both its eras, that mean nothing here.
 
-use clap::{Arg, ArgAction, ArgMatches};
-
-/// A flag that is accepted and ignored.
-#[derive(Debug)]
-pub struct Inert {
-    /// Its name, without dashes.
-    pub name: &'static str,
-    /// Its one-letter form.
-    pub short: Option<char>,
-    /// Whether a value follows.
-    takes: Takes,
-    /// Why it has no effect.
-    pub why: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Takes {
-    Value,
-    Switch,
-}
+use pilothouse_process::inert::{Inert, short, switch, value};
 
 const KUBERNETES: &str = "no Kubernetes registry is part of this binary";
 const CONSUL: &str = "no Consul registry is part of this binary";
@@ -80,58 +60,3 @@ pub const INERT: &[Inert] = &[
         "log lines carry their scope; no caller is recorded",
     ),
 ];
-
-/// These flags for the parser: hidden, and only looked at by [`warnings`].
-pub(super) fn arguments() -> impl Iterator<Item = Arg> {
-    INERT.iter().map(|flag| {
-        let arg = Arg::new(flag.name)
-            .long(flag.name)
-            .hide(true)
-            .action(ArgAction::Append);
-        let arg = match flag.short {
-            Some(letter) => arg.short(letter),
-            None => arg,
-        };
-        match flag.takes {
-            Takes::Value => arg.num_args(1).allow_hyphen_values(true),
-            Takes::Switch => arg
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true"),
-        }
-    })
-}
-
-/// One warning for each flag of the table that was given.
-pub(super) fn warnings(matches: &ArgMatches) -> Vec<String> {
-    INERT
-        .iter()
-        .filter(|flag| super::given(matches, flag.name))
-        .map(|flag| format!("--{} has no effect: {}", flag.name, flag.why))
-        .collect()
-}
-
-const fn value(name: &'static str, why: &'static str) -> Inert {
-    Inert {
-        name,
-        short: None,
-        takes: Takes::Value,
-        why,
-    }
-}
-
-const fn switch(name: &'static str, why: &'static str) -> Inert {
-    Inert {
-        name,
-        short: None,
-        takes: Takes::Switch,
-        why,
-    }
-}
-
-const fn short(letter: char, flag: Inert) -> Inert {
-    Inert {
-        short: Some(letter),
-        ..flag
-    }
-}

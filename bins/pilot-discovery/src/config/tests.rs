@@ -1,5 +1,9 @@
 //! The flag table.
 
+use pilothouse_process::logging::Target;
+use pilothouse_process::version::Output;
+use pilothouse_process::{USAGE, exit_code};
+
 use super::*;
 
 fn discovery(flags: &str) -> Result<Config, String> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Debug, Failure};
-use crate::logging::{Levels, SCOPES};
+use pilothouse_process::logging::{Levels, SCOPES};
 
 /// The scopes and their levels.
 pub(super) async fn levels(State(debug): State<Debug>) -> Json<Value> {

@@ -35,7 +35,10 @@ impl fmt::Display for ListenAddr {
 }
 
 /// Reads an address to listen on.
-pub(super) fn listen_addr(text: &str) -> Result<ListenAddr, String> {
+///
+/// # Errors
+/// It is not one; the text says how to write it.
+pub fn listen_addr(text: &str) -> Result<ListenAddr, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
     let bare = host
         .strip_prefix('[')
@@ -53,8 +56,11 @@ pub(super) fn listen_addr(text: &str) -> Result<ListenAddr, String> {
     Ok(ListenAddr { host, port })
 }
 
-/// Reads an address to listen on, or nothing where the listener is not wanted.
-pub(super) fn optional_listen_addr(text: &str) -> Result<Option<ListenAddr>, String> {
+/// Reads an address to listen on, or nothing where the listener is not wanted: `off` or the empty text.
+///
+/// # Errors
+/// As [`listen_addr`].
+pub fn optional_listen_addr(text: &str) -> Result<Option<ListenAddr>, String> {
     match text {
         "" | "off" => Ok(None),
         _ => listen_addr(text).map(Some),
@@ -62,7 +68,10 @@ pub(super) fn optional_listen_addr(text: &str) -> Result<Option<ListenAddr>, Str
 }
 
 /// Reads a duration as Go writes it: `1h30m`, `10s`, `1.5s`, `100ms`, `0`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// It is not one; the text says how to write it.
+pub fn duration(text: &str) -> Result<Duration, String> {
     const ADVICE: &str = "write a number with its unit, such as 100ms, 10s, 5m or 1h30m";
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -99,7 +108,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a share of a whole: `0.5` or `50%`.
-pub(super) fn fraction(text: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// It is not one; the text says how to write it.
+pub fn fraction(text: &str) -> Result<f64, String> {
     let value = match text.strip_suffix('%') {
         Some(percent) => percent.parse::<f64>().map(|percent| percent / 100.0),
         None => text.parse(),

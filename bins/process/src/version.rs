@@ -1,9 +1,28 @@
 //! Which build this is.
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::{Output, VersionArgs};
+/// Flags of `version`.
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Only the version number.
+    #[arg(short, long)]
+    pub short: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A line.
+    Text,
+    /// An object.
+    Json,
+}
 
 /// Which build this is.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -30,13 +49,13 @@ pub const VERSION: Version = Version {
     },
 };
 
-/// What `version` prints.
-pub fn text(args: &VersionArgs) -> String {
+/// What `version` of the binary `name` prints.
+pub fn text(name: &str, args: &VersionArgs) -> String {
     match args.output {
         _ if args.short => VERSION.version.to_owned(),
         Output::Json => json!(VERSION).to_string(),
         Output::Text => format!(
-            "pilot-discovery {} ({}, {}, API of Envoy {})",
+            "{name} {} ({}, {}, API of Envoy {})",
             VERSION.version, VERSION.platform, VERSION.profile, VERSION.envoy_api
         ),
     }

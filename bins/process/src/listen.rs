@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
-use crate::config::ListenAddr;
+use crate::value::ListenAddr;
 
 /// Binds the first address that `addr` stands for and that can be bound.
 ///

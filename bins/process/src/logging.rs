@@ -3,6 +3,7 @@
 //! `tracing` events come in; a line of text or JSON goes out to each target. Which events, [`Levels`] says; how a line
 //! looks and why nothing breaks out of it is in `line`.
 
+mod args;
 mod levels;
 mod line;
 
@@ -19,6 +20,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, reload};
 
+pub use args::LogArgs;
 pub use levels::{Levels, SCOPES, Scope};
 use line::{Fields, Line};
 

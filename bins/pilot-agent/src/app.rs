@@ -1,0 +1,1 @@
+//! The jobs of `pilot-agent proxy`, bound and then run.

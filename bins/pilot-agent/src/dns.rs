@@ -1,0 +1,1 @@
+//! Answers DNS for names of the mesh and forwards the rest.

@@ -1,0 +1,1 @@
+//! Rules of the kernel that bring traffic to Envoy.

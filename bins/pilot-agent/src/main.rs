@@ -1,0 +1,3 @@
+//! `pilot-agent`: the process beside every Envoy.
+
+fn main() {}

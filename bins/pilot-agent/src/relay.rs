@@ -1,0 +1,1 @@
+//! Carries xDS between Envoy and discovery.

@@ -1,0 +1,1 @@
+//! Serves certificates from files to Envoy.

@@ -1,0 +1,3 @@
+//! `pilotctl`: ask and check.
+
+fn main() {}

@@ -1,0 +1,26 @@
+//! What every binary does because it is a process: flags as Istio's users write them, log lines, signals, sockets, version.
+//!
+//! Nothing here knows what a mesh is.
+
+pub mod inert;
+pub mod listen;
+pub mod logging;
+pub mod signals;
+pub mod value;
+pub mod version;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+/// What a process exits with when its command line is wrong (`EX_USAGE`).
+pub const USAGE: u8 = 64;
+
+/// What to exit with when a command line was not understood, or asked for help: 0 for help, else [`USAGE`].
+pub fn exit_code(error: &clap::Error) -> u8 {
+    if error.use_stderr() { USAGE } else { 0 }
+}
+
+/// Whether a flag was given on the command line.
+pub fn given(matches: &ArgMatches, flag: &str) -> bool {
+    matches.value_source(flag) == Some(ValueSource::CommandLine)
+}
