@@ -59,6 +59,7 @@ pub mod hub;
 pub mod inputs;
 pub mod json;
 pub mod metrics;
+pub mod name_table;
 pub mod names;
 pub mod protocol;
 pub mod publisher;

@@ -1,1 +1,3 @@
 //! Answers DNS for names of the mesh and forwards the rest.
+
+pub mod table;
