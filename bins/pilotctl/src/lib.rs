@@ -1,6 +1,8 @@
 //! What a person types: what proxies hold and why, and what files would become.
 //!
-//! Each command is a module. Translation and rules are those of the libraries: nothing here decides what a proxy gets.
+//! [`cli`] is the tree of commands, and each command is a module. Translation and rules are those of the libraries: nothing
+//! here decides what a proxy gets.
 
+pub mod cli;
 pub mod inspect;
 pub mod offline;
