@@ -24,6 +24,6 @@ pub use name::{ClusterId, NamespaceName, NetworkId};
 pub use namespace::Namespace;
 pub use network::{Network, NetworkGateway};
 pub use port::{Protocol, ServicePort};
-pub use proxy::{Interception, InvalidNodeId, NodeId, Proxy, ProxyKind};
+pub use proxy::{DataPlane, Interception, InvalidNodeId, NodeId, Proxy, ProxyKind};
 pub use service::{Location, Resolution, Service, ServiceKey, ServiceSource, Visibility};
 pub use workload::{Workload, WorkloadKey};

@@ -1,10 +1,14 @@
 //! Names that are kept byte for byte as Istio has them: people, dashboards and patches depend on them.
 
+mod short;
+
 use std::fmt::Display;
 
 use pilothouse_core::model::Host;
 
 use crate::resource::Name;
+
+pub use short::{completions, short_forms};
 
 /// The cluster that drops everything.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
@@ -88,6 +92,17 @@ pub fn virtual_host(host: &Host, port: u16) -> String {
     format!("{host}:{port}")
 }
 
+/// `HOST:PORT`, the listener of a gRPC client, by whatever name it calls the host.
+pub fn api_listener(name: impl Display, port: u16) -> Name {
+    format!("{name}:{port}").into()
+}
+
+/// The parts of `HOST:PORT`.
+pub fn parse_api_listener(name: &str) -> Option<(&str, u16)> {
+    let (host, port) = name.rsplit_once(':')?;
+    Some((host, parse_port(port)?))
+}
+
 /// A route configuration's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RouteName {
@@ -167,6 +182,10 @@ mod tests {
         }
         assert_eq!(parse_listener("fd00::1_80"), Some(("fd00::1", 80)));
         assert_eq!(parse_listener(VIRTUAL_INBOUND), None);
+        assert_eq!(api_listener("a.b", 80).as_str(), "a.b:80");
+        assert_eq!(parse_api_listener("a.b:80"), Some(("a.b", 80)));
+        assert_eq!(parse_api_listener("a.b:080"), None);
+        assert_eq!(parse_api_listener("a.b"), None);
         for name in [
             RouteName::Port(80),
             RouteName::Sniffed(host("a"), 1),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::{Mesh, MeshConfig};
 use pilothouse_core::model::{
-    ClusterId, Endpoint, Host, Interception, Labels, Locality, Location, NetworkId, Protocol,
-    Proxy, Resolution, Service, ServiceKey, ServicePort, ServiceSource,
+    ClusterId, DataPlane, Endpoint, Host, Interception, Labels, Locality, Location, NetworkId,
+    Protocol, Proxy, Resolution, Service, ServiceKey, ServicePort, ServiceSource,
 };
 use serde_json::Value as Json;
 
@@ -130,6 +130,7 @@ pub(crate) fn sidecar() -> Proxy {
         network: NetworkId::default(),
         cluster: ClusterId::default(),
         interception: Interception::Redirect,
+        data_plane: DataPlane::Envoy,
         envoy: Some((1, 40, 0)),
         missing: BTreeSet::new(),
         metadata: BTreeMap::new(),

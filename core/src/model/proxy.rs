@@ -99,6 +99,19 @@ pub enum Interception {
     None,
 }
 
+/// What carries out the configuration.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum DataPlane {
+    /// A proxy beside or before workloads.
+    #[default]
+    Envoy,
+    /// A gRPC library within the application, without any proxy.
+    Grpc,
+}
+
 /// A connected proxy, as its node says and its workload adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
@@ -118,6 +131,8 @@ pub struct Proxy {
     pub cluster: ClusterId,
     /// How traffic gets to it.
     pub interception: Interception,
+    /// What it is.
+    pub data_plane: DataPlane,
     /// Envoy's own version, such as (1, 40, 0); `None` for a client that is not Envoy.
     pub envoy: Option<(u32, u32, u32)>,
     /// Extensions that its configuration could use and that it says it does not have, by Envoy's names.

@@ -242,6 +242,7 @@ fn proxies() -> Vec<Proxy> {
         network: NetworkId::default(),
         cluster: ClusterId::default(),
         interception,
+        data_plane: DataPlane::Envoy,
         envoy: Some((1, 40, 0)),
         missing: BTreeSet::new(),
         metadata: BTreeMap::new(),

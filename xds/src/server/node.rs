@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pilothouse_core::model::{
-    ClusterId, Interception, InvalidNodeId, Labels, Locality, NetworkId, NodeId, Proxy,
+    ClusterId, DataPlane, Interception, InvalidNodeId, Labels, Locality, NetworkId, NodeId, Proxy,
 };
 use thiserror::Error;
 
@@ -83,8 +83,17 @@ pub(crate) fn read(node: Option<&[u8]>, limit: usize) -> Result<Proxy, InvalidNo
         .or(agent_version)
         .filter(|_| agent.is_empty() || agent == "envoy");
     let missing = announced.missing(envoy);
+    let data_plane = if metadata.is_for_grpc() || is_grpc(agent) {
+        DataPlane::Grpc
+    } else {
+        DataPlane::Envoy
+    };
     let proxy = metadata.into_proxy(id, locality, envoy)?;
-    Ok(Proxy { missing, ..proxy })
+    Ok(Proxy {
+        data_plane,
+        missing,
+        ..proxy
+    })
 }
 
 type EnvoyVersion = (u32, u32, u32);
@@ -97,6 +106,7 @@ struct Metadata {
     cluster: ClusterId,
     network: Option<NetworkId>,
     interception: Option<String>,
+    generator: Option<String>,
     kept: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -118,6 +128,7 @@ impl Metadata {
             "CLUSTER_ID" => self.cluster = text()?.unwrap_or_default().into(),
             "NETWORK" => self.network = text()?.map(NetworkId::from),
             "INTERCEPTION_MODE" => self.interception = text()?,
+            "GENERATOR" => self.generator = text()?,
             _ if KEPT.contains(&key) => {
                 if let Some(text) = text()? {
                     self.kept.insert(key.into(), text.into());
@@ -144,6 +155,11 @@ impl Metadata {
                 Ok(())
             })
         })
+    }
+
+    /// Istio's word for what is generated.
+    fn is_for_grpc(&self) -> bool {
+        self.generator.as_deref() == Some("grpc")
     }
 
     fn into_proxy(
@@ -183,11 +199,19 @@ impl Metadata {
             network,
             cluster: self.cluster,
             interception,
+            data_plane: DataPlane::default(),
             envoy,
             missing: BTreeSet::new(),
             metadata: self.kept,
         })
     }
+}
+
+/// Libraries call themselves `gRPC Go`, `gRPC C-core linux` and the like.
+fn is_grpc(agent: &str) -> bool {
+    agent
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("grpc"))
 }
 
 /// Istio's convention: a domain of several parts begins with the namespace.
@@ -398,6 +422,7 @@ mod tests {
             network: "net1".into(),
             cluster: "east".into(),
             interception: Interception::None,
+            data_plane: DataPlane::Envoy,
             envoy: Some((1, 40, 0)),
             missing: BTreeSet::from([Extension::ALL[1].name()]),
             metadata: [
@@ -455,6 +480,31 @@ mod tests {
             ..node("sidecar~10.0.0.1~a~ns.local", Struct::default())
         });
         assert_eq!(proxy.unwrap().envoy, None);
+    }
+
+    #[test]
+    fn a_grpc_client_says_so_itself_or_by_its_bootstrap() {
+        let check = |agent: &str, generator: Option<&str>, expected| {
+            let metadata =
+                generator.map_or_else(Struct::default, |name| fields([("GENERATOR", text(name))]));
+            let proxy = check(&core::Node {
+                user_agent_name: agent.to_owned(),
+                ..node("sidecar~10.0.0.1~a~ns.local", metadata)
+            });
+            assert_eq!(
+                proxy.unwrap().data_plane,
+                expected,
+                "{agent:?} {generator:?}"
+            );
+        };
+        check("gRPC C-core linux", None, DataPlane::Grpc);
+        check("grpc-node-js", None, DataPlane::Grpc);
+        check("", Some("grpc"), DataPlane::Grpc);
+        check("envoy", Some("grpc"), DataPlane::Grpc);
+        check("envoy", None, DataPlane::Envoy);
+        check("", None, DataPlane::Envoy);
+        check("", Some("api"), DataPlane::Envoy);
+        check("grü", None, DataPlane::Envoy);
     }
 
     #[test]

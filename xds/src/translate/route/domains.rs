@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use pilothouse_core::model::{Host, ServiceSource};
 
 use crate::inputs::routes::{Member, RouteInput};
-use crate::names::RouteName;
+use crate::names::{RouteName, short_forms};
 
 /// The port that requests without one mean.
 const DEFAULT_PORT: u16 = 80;
@@ -99,71 +99,4 @@ fn forms(host: &Host, domain: &str) -> Vec<String> {
     let mut names = vec![format!("{host}.")];
     names.extend(short_forms(host.as_str(), domain));
     names
-}
-
-/// What resolvers complete to `host` for clients in `domain`.
-fn short_forms(host: &str, domain: &str) -> Vec<String> {
-    if let Some((client_namespace, _)) = domain.split_once(".svc.") {
-        // Kubernetes' names: SERVICE.NAMESPACE.svc.DOMAIN.
-        let Some((name, _)) = host.split_once(".svc.") else {
-            return Vec::new();
-        };
-        let Some((service, namespace)) = name.split_once('.') else {
-            return Vec::new();
-        };
-        let mut names = vec![name.to_owned(), format!("{name}.svc")];
-        if namespace == client_namespace {
-            names.insert(0, service.to_owned());
-        }
-        return names;
-    }
-    let labels: Vec<&str> = host.split('.').collect();
-    let shared = labels
-        .iter()
-        .rev()
-        .zip(domain.split('.').rev())
-        .take_while(|(a, b)| **a == *b)
-        .count();
-    let (own, common) = labels.split_at(labels.len() - shared);
-    let Some(first_common) = common.first().filter(|_| !own.is_empty()) else {
-        return Vec::new();
-    };
-    let short = own.join(".");
-    // With a namespace in it, the name is also used with the next label.
-    let longer = (own.len() == 2).then(|| format!("{short}.{first_common}"));
-    std::iter::once(short)
-        .chain(longer)
-        .filter(|name| name != host)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn short_forms_are_what_resolvers_complete() {
-        let check = |host: &str, domain: &str, expected: &[&str]| {
-            assert_eq!(short_forms(host, domain), expected, "{host} in {domain}");
-        };
-        let shop = "shop.svc.cluster.local";
-        check(
-            "web.shop.svc.cluster.local",
-            shop,
-            &["web", "web.shop", "web.shop.svc"],
-        );
-        check(
-            "web.bank.svc.cluster.local",
-            shop,
-            &["web.bank", "web.bank.svc"],
-        );
-        check("api.example.com", shop, &[]);
-        check("svc.cluster.local", shop, &[]);
-        check("web.service.consul", "service.consul", &["web"]);
-        check("web.dc1.consul", "dc2.consul", &["web.dc1"]);
-        check("foobar.com", "local.net", &[]);
-        check("a.b.c.local", "x.local", &["a.b.c"]);
-        check("service.consul", "service.consul", &[]);
-        check("web", "", &[]);
-    }
 }
