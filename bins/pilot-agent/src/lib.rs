@@ -7,6 +7,8 @@
 pub mod app;
 pub mod config;
 pub mod dns;
+pub mod envoy;
+pub mod fetch;
 pub mod iptables;
 pub mod relay;
 pub mod sds;
