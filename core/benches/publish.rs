@@ -57,6 +57,10 @@ async fn main() {
         change.mesh.service_count(),
         begin.elapsed()
     );
+    let begin = Instant::now();
+    updates.synced().await.unwrap();
+    let given = changes.next().await.unwrap().touched.services.len();
+    println!("{given} automatic addresses: {:?}", begin.elapsed());
 
     // Somebody keeps every version alive for a while, as consumers do.
     let mut kept = Vec::new();
@@ -67,6 +71,9 @@ async fn main() {
         ),
         ("a platform's service that is equal", |n, _| service(n)),
         ("a ServiceEntry with its endpoints", entry),
+        ("a ServiceEntry of a new host", |n, round| {
+            entry(n + SERVICES * (1 + round % 5), round)
+        }),
     ] {
         let cpu = cpu_time();
         let mut times = Vec::with_capacity(ROUNDS);
@@ -154,6 +161,7 @@ fn service(n: usize) -> Object {
         labels: Labels::default(),
         ports: vec![port],
         addresses: [("".into(), vec![ip(n, 0).parse().unwrap()])].into(),
+        automatic: None,
         resolution: Resolution::ClientSide,
         location: Location::Internal,
         export_to: None,

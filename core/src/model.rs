@@ -25,5 +25,7 @@ pub use namespace::Namespace;
 pub use network::{Network, NetworkGateway};
 pub use port::{Protocol, ServicePort};
 pub use proxy::{DataPlane, Interception, InvalidNodeId, NodeId, Proxy, ProxyKind};
-pub use service::{Location, Resolution, Service, ServiceKey, ServiceSource, Visibility};
+pub use service::{
+    AutomaticAddress, Location, Resolution, Service, ServiceKey, ServiceSource, Visibility,
+};
 pub use workload::{Workload, WorkloadKey};

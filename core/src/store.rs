@@ -139,10 +139,11 @@ impl Store {
                 since = Some(since.map_or(at, |since| since.min(at)));
             }
         }
+        if self.has_all() && self.join.complete() {
+            since.get_or_insert_with(Instant::now);
+        }
         if let Some(since) = since {
-            let touched = self.join.settle();
-            let mesh = self.join.mesh().clone();
-            self.shared.publish(mesh, &touched, since, self.join.work());
+            self.publish(since);
         }
         let Waiting {
             delivered,
@@ -164,6 +165,17 @@ impl Store {
             self.shared
                 .applied(self.shards.iter_mut().filter_map(held).collect());
         }
+    }
+
+    fn publish(&mut self, since: Instant) {
+        let touched = self.join.settle();
+        let mesh = self.join.mesh().clone();
+        self.shared.publish(mesh, &touched, since, self.join.work());
+    }
+
+    /// Whether nothing is waited for any longer.
+    fn has_all(&self) -> bool {
+        self.waits.is_empty() && !self.shards.is_empty()
     }
 
     /// Whether the mesh is to be looked at again. A shard that was closed takes nothing: a handle to it may outlive it.
@@ -259,10 +271,15 @@ impl Store {
             .filter(|(_, wait)| over(wait))
             .map(|(id, _)| id.clone())
             .collect();
-        for id in late {
-            let Some(wait) = self.waits.remove(&id) else {
-                continue;
-            };
+        let given_up: Vec<_> = late
+            .into_iter()
+            .filter_map(|id| Some((self.waits.remove(&id)?, id)))
+            .collect();
+        if self.has_all() && self.join.complete() {
+            // Before anybody is told that the mesh is there.
+            self.publish(now);
+        }
+        for (wait, id) in given_up {
             tracing::warn!(target: "model", registry = %id, "optional registry has not delivered in time: started without it");
             if let Some(guard) = wait.guard {
                 guard.give_up("started without it");

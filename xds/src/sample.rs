@@ -13,10 +13,11 @@ use pilothouse_core::model::{
 use serde_json::Value as Json;
 
 use crate::encode::encode;
+use crate::inputs::grpc::{GrpcClusters, GrpcListeners, GrpcRoutes};
 use crate::inputs::{Assignments, Clusters, Generator, Input, Listeners, Routes, own};
 use crate::json::any_to_json;
 use crate::resource::{Resource, ResourceType};
-use crate::selection::Selection;
+use crate::selection::{ForDataPlane, Selection};
 use crate::translate::translate;
 use crate::view::View;
 
@@ -35,6 +36,7 @@ pub(crate) fn service(host: &str, ports: impl IntoIterator<Item = ServicePort>) 
         labels: Labels::default(),
         ports: ports.into_iter().collect(),
         addresses: BTreeMap::new(),
+        automatic: None,
         resolution: Resolution::ClientSide,
         location: Location::Internal,
         export_to: None,
@@ -145,19 +147,42 @@ pub(crate) fn bound() -> Proxy {
     }
 }
 
+/// A gRPC client of namespace `shop`.
+pub(crate) fn grpc_client() -> Proxy {
+    Proxy {
+        data_plane: DataPlane::Grpc,
+        envoy: None,
+        ..sidecar()
+    }
+}
+
 /// Everything that `proxy` gets.
 pub(crate) fn resources(mesh: &Mesh, proxy: &Proxy) -> Vec<Resource> {
     let selection = Selection::of(mesh, proxy);
     let view = View::build(mesh, Some(&selection.namespace));
-    let mut inputs = of::<Clusters>(mesh, &view, &selection.clusters);
-    inputs.extend(of::<Assignments>(mesh, &view, &selection.assignments));
-    inputs.extend(of::<Listeners>(mesh, &view, &selection.listeners));
-    inputs.extend(of::<Routes>(mesh, &view, &selection.routes));
-    inputs.extend(own(mesh, &selection.own));
-    inputs
+    all_inputs(mesh, &view, &selection)
         .iter()
         .map(|input| encode(translate(input)))
         .collect()
+}
+
+/// What everything is made from that proxies of a selection get.
+pub(crate) fn all_inputs(mesh: &Mesh, view: &View, selection: &Selection) -> Vec<Input> {
+    let mut inputs = of::<Assignments>(mesh, view, &selection.assignments);
+    match &selection.data_plane {
+        ForDataPlane::Envoy(envoy) => {
+            inputs.extend(of::<Clusters>(mesh, view, &envoy.clusters));
+            inputs.extend(of::<Listeners>(mesh, view, &envoy.listeners));
+            inputs.extend(of::<Routes>(mesh, view, &envoy.routes));
+            inputs.extend(own(mesh, &envoy.own));
+        }
+        ForDataPlane::Grpc(grpc) => {
+            inputs.extend(of::<GrpcClusters>(mesh, view, &()));
+            inputs.extend(of::<GrpcListeners>(mesh, view, grpc));
+            inputs.extend(of::<GrpcRoutes>(mesh, view, grpc));
+        }
+    }
+    inputs
 }
 
 fn of<G: Generator>(mesh: &Mesh, view: &View, projection: &G::Projection) -> Vec<Input> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -81,6 +82,41 @@ impl Visibility {
     }
 }
 
+/// An address of each version of IP for a service that states none: one of 240.240.0.0/16, and one of 2001:2::/48.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AutomaticAddress {
+    /// Of IPv4.
+    pub v4: Ipv4Addr,
+    /// Of IPv6.
+    pub v6: Ipv6Addr,
+}
+
+impl AutomaticAddress {
+    /// How many there are: the largest prime for which none ends with 0 or 255.
+    pub const COUNT: u16 = 65_011;
+
+    /// The address of this place; `None` from [`COUNT`](Self::COUNT) on.
+    pub fn at(place: u16) -> Option<Self> {
+        const LAST: u16 = 254;
+        let third = u8::try_from(place / LAST).ok()?;
+        let fourth = u8::try_from(place % LAST + 1).ok()?;
+        let v6 = [
+            0x2001,
+            2,
+            0,
+            0,
+            0,
+            0,
+            0xf0f0,
+            u16::from_be_bytes([third, fourth]),
+        ];
+        (place < Self::COUNT).then(|| Self {
+            v4: Ipv4Addr::new(240, 240, third, fourth),
+            v6: v6.into(),
+        })
+    }
+}
+
 /// A service after its sources have been joined.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Service {
@@ -98,6 +134,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Virtual addresses by cluster, in the order as declared. The empty cluster holds those that count everywhere.
     pub addresses: BTreeMap<ClusterId, Vec<Cidr>>,
+    /// The address that the store has given it, as it states none. What a registry says here does not count.
+    pub automatic: Option<AutomaticAddress>,
     /// How its endpoints are found.
     pub resolution: Resolution,
     /// Whether it is part of the mesh.
@@ -123,6 +161,7 @@ impl Service {
             labels: Labels::default(),
             ports,
             addresses: BTreeMap::new(),
+            automatic: None,
             resolution: Resolution::ClientSide,
             location: Location::Internal,
             export_to: None,

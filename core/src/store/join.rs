@@ -7,6 +7,7 @@
 //!
 //! [`settle`]: Join::settle
 
+mod automatic;
 mod platform;
 mod rules;
 mod services;
@@ -37,6 +38,7 @@ pub(super) struct Join {
     rules: rules::Table,
     workloads: workloads::Table,
     services: services::Table,
+    automatic: automatic::Table,
     status: StatusHandle,
     work: Work,
 }
@@ -75,6 +77,7 @@ impl Join {
             rules: rules::Table::default(),
             workloads: workloads::Table::default(),
             services: services::Table::default(),
+            automatic: automatic::Table::default(),
             status,
             work: Work::default(),
         }
@@ -151,6 +154,7 @@ impl Join {
         for key in mem::take(&mut self.due.services) {
             self.settle_service(&key);
         }
+        self.give_addresses();
         for key in mem::take(&mut self.due.endpoints) {
             self.settle_endpoints(&key);
         }

@@ -1,5 +1,6 @@
 //! The store from the outside: what is written, and what its readers see.
 
+mod automatic;
 pub(crate) mod build;
 mod guard;
 mod merge;

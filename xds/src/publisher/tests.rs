@@ -207,6 +207,7 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
                 vec![Cidr::from(IpAddr::from([240, 240, 0, n]))],
             )]),
         },
+        automatic: None,
         resolution: match shape {
             0 | 1 | 4 => Resolution::ClientSide,
             2 => Resolution::Dns,

@@ -45,6 +45,7 @@ pub fn services(
         labels: meta.labels.clone(),
         ports: ports.clone(),
         addresses: addresses(spec),
+        automatic: None,
         resolution: resolution.clone(),
         location: location(spec.location),
         export_to: visibility(&spec.export_to, &meta.key.namespace),

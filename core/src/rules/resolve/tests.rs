@@ -125,6 +125,7 @@ fn a_static_entry_becomes_a_service_for_each_host_with_its_endpoints() {
             ClusterId::default(),
             vec!["10.1.0.0/16".parse().unwrap(), "10.2.2.2".parse().unwrap()],
         )]),
+        automatic: None,
         resolution: Resolution::ClientSide,
         location: Location::Internal,
         export_to: Some(Visibility::Namespaces(BTreeSet::from([

@@ -174,6 +174,13 @@ impl Join {
         claims.united = united;
         claims.lost = losers;
 
+        let service = match service {
+            Some(service) => Some(self.with_address(service)),
+            None => {
+                self.release_address(key);
+                None
+            }
+        };
         if self.mesh.service(key) != service.as_ref() {
             self.mesh.set_service(key, service);
             self.touched.services.insert(key.clone());

@@ -47,6 +47,7 @@ pub(crate) fn a_service(name: &str) -> Service {
         labels: Labels::default(),
         ports: vec![http(80)],
         addresses: Default::default(),
+        automatic: None,
         resolution: Resolution::ClientSide,
         location: Location::Internal,
         export_to: None,

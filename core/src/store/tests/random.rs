@@ -12,7 +12,7 @@ use super::build::{
 };
 use super::build::{object, rule};
 use crate::mesh::{Mesh, MeshConfig};
-use crate::model::{Endpoint, Namespace, Network, NetworkGateway, Protocol, ServicePort};
+use crate::model::{Endpoint, Namespace, Network, NetworkGateway, Protocol, Service, ServicePort};
 use crate::registry::{
     Command, Kind, Need, Object, ObjectKey, Op, Problem, RegistryId, SetId, Transaction, Value,
 };
@@ -77,7 +77,7 @@ fn objects() -> impl Strategy<Value = Object> {
         object(
             "Service",
             name,
-            Value::Service(crate::model::Service {
+            Value::Service(Service {
                 ports: vec![port],
                 ..a_service(name)
             }),
@@ -231,8 +231,10 @@ impl Engine {
     }
 }
 
+/// All registries are open, and addresses are given from the start.
 fn opened() -> Engine {
-    let engine = Engine::new();
+    let mut engine = Engine::new();
+    engine.store.join.complete();
     for name in REGISTRIES {
         engine
             .handle
@@ -362,6 +364,7 @@ impl Model {
 /// The mesh of all that is in force, computed at once, the registries in another order.
 fn at_once(store: &Store) -> Mesh {
     let mut join = Join::new(StatusHandle::new());
+    join.complete();
     join.configure(Arc::clone(store.join.mesh().config()));
     for (id, shard) in store.shards.iter().rev() {
         for object in shard.in_force() {
@@ -423,7 +426,14 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
         }
     }
     let merged = merge::services(&declared).unwrap();
-    assert_eq!(&merged.service, service);
+    let automatic = service.automatic;
+    assert_eq!(
+        &Arc::new(Service {
+            automatic,
+            ..Service::clone(&merged.service)
+        }),
+        service
+    );
     let lost = |source: &crate::mesh::Source| merged.lost.iter().any(|(lost, _)| lost == source);
     let mut ips = Vec::new();
     for (source, endpoints) in parts {
