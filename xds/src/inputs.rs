@@ -6,6 +6,7 @@
 
 pub mod assignments;
 pub mod clusters;
+pub mod grpc;
 pub mod listeners;
 pub mod own;
 pub mod routes;
@@ -38,6 +39,8 @@ pub enum Input {
     Listener(listeners::ListenerInput),
     /// A route configuration.
     Route(routes::RouteInput),
+    /// Anything that only gRPC clients get.
+    Grpc(grpc::GrpcInput),
 }
 
 /// One kind of resource, as a function of what a namespace sees and of a projection of the proxy.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{
-    Address, ClusterId, Endpoint, Interception, NamespaceName, Proxy, Service, ServiceKey,
-    ServicePort, ServiceSource,
+    Address, ClusterId, DataPlane, Endpoint, Interception, NamespaceName, Proxy, Service,
+    ServiceKey, ServicePort, ServiceSource,
 };
 
 use crate::extensions::{Extension, Missing};
@@ -47,9 +47,12 @@ pub struct ForClusters {
     pub without: Missing,
 }
 
-/// What load assignments read of a proxy: nothing.
+/// What load assignments read of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ForAssignments;
+pub struct ForAssignments {
+    /// What endpoints have to be said to.
+    pub data_plane: DataPlane,
+}
 
 /// What outbound listeners read of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,15 +110,11 @@ pub struct ForOwn {
     pub without: Missing,
 }
 
-/// Everything that applies to a proxy.
+/// What applies to an Envoy alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selection {
-    /// Whose view it has.
-    pub namespace: NamespaceName,
+pub struct ForEnvoy {
     /// For outbound clusters.
     pub clusters: ForClusters,
-    /// For load assignments.
-    pub assignments: ForAssignments,
     /// For outbound listeners.
     pub listeners: ForListeners,
     /// For routes.
@@ -124,9 +123,69 @@ pub struct Selection {
     pub own: ForOwn,
 }
 
+/// What applies to a gRPC client alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForGrpc {
+    /// The DNS domain that short names are completed with.
+    pub domain: Arc<str>,
+}
+
+/// What applies to one kind of data plane alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ForDataPlane {
+    /// For [`DataPlane::Envoy`].
+    Envoy(ForEnvoy),
+    /// For [`DataPlane::Grpc`].
+    Grpc(ForGrpc),
+}
+
+/// Everything that applies to a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Selection {
+    /// Whose view it has.
+    pub namespace: NamespaceName,
+    /// For load assignments.
+    pub assignments: ForAssignments,
+    /// For everything else.
+    pub data_plane: ForDataPlane,
+}
+
 impl Selection {
     /// What applies to `proxy`.
     pub fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
+        Self {
+            namespace: proxy.namespace.clone(),
+            assignments: ForAssignments {
+                data_plane: proxy.data_plane,
+            },
+            data_plane: match proxy.data_plane {
+                DataPlane::Envoy => ForDataPlane::Envoy(ForEnvoy::of(mesh, proxy)),
+                DataPlane::Grpc => ForDataPlane::Grpc(ForGrpc {
+                    domain: proxy.id.domain.clone(),
+                }),
+            },
+        }
+    }
+
+    /// What applies to it if it is an Envoy.
+    pub fn envoy(&self) -> Option<&ForEnvoy> {
+        match &self.data_plane {
+            ForDataPlane::Envoy(envoy) => Some(envoy),
+            ForDataPlane::Grpc(_) => None,
+        }
+    }
+
+    /// What applies to it if it is a gRPC client.
+    pub fn grpc(&self) -> Option<&ForGrpc> {
+        match &self.data_plane {
+            ForDataPlane::Envoy(_) => None,
+            ForDataPlane::Grpc(grpc) => Some(grpc),
+        }
+    }
+}
+
+impl ForEnvoy {
+    fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
         let family = Family::of(&proxy.addresses);
         let missing = Missing::of(&proxy.missing);
         let metadata = |key| proxy.metadata.get(key).map(|value| &**value);
@@ -134,12 +193,10 @@ impl Selection {
             .and_then(|port| port.parse().ok())
             .filter(|port| *port != 0);
         Self {
-            namespace: proxy.namespace.clone(),
             clusters: ForClusters {
                 family,
                 without: missing.among(Extension::OF_CLUSTERS),
             },
-            assignments: ForAssignments,
             listeners: ForListeners {
                 cluster: proxy.cluster.clone(),
                 interception: proxy.interception,
@@ -248,7 +305,14 @@ mod tests {
         };
         let selection = Selection::of(&mesh([(service, vec![endpoint])]), &proxy);
         let text = |t: &Target| format!("{}:{}→{}", t.service.host, t.port.port, t.target_port);
-        selection.own.targets.iter().map(text).collect()
+        selection
+            .envoy()
+            .unwrap()
+            .own
+            .targets
+            .iter()
+            .map(text)
+            .collect()
     }
 
     #[test]
@@ -267,6 +331,23 @@ mod tests {
         check(ServiceSource::Platform, "east", "n", "bank", false);
         check(ServiceSource::Rule, "static", "n", "shop", true);
         check(ServiceSource::Rule, "static", "m", "shop", false);
+    }
+
+    #[test]
+    fn grpc_clients_share_everything_in_a_domain() {
+        let mesh = mesh([(service("a.com", [http(80)]), vec![endpoint("10.0.0.1")])]);
+        let of = |ip: &str, data_plane| {
+            let proxy = Proxy {
+                addresses: vec![ip.parse().unwrap()],
+                interception: Interception::None,
+                data_plane,
+                ..sidecar()
+            };
+            Selection::of(&mesh, &proxy)
+        };
+        let one = of("10.0.0.1", DataPlane::Grpc);
+        assert_eq!(one, of("fd00::1", DataPlane::Grpc));
+        assert_ne!(one, of("10.0.0.1", DataPlane::Envoy));
     }
 
     #[test]

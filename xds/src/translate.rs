@@ -7,6 +7,7 @@ mod access_log;
 mod assignment;
 mod cluster;
 mod common;
+mod grpc;
 mod http;
 mod listener;
 mod route;
@@ -79,6 +80,7 @@ pub fn translate(input: &Input) -> Output {
         Input::Assignment(input) => assignment::translate(input),
         Input::Listener(input) => listener::translate(input),
         Input::Route(input) => route::translate(input),
+        Input::Grpc(input) => grpc::translate(input),
     }
 }
 

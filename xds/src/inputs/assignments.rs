@@ -1,12 +1,14 @@
 //! Inputs of load assignments: the endpoints of each service that the control plane knows the addresses of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::mesh::{Endpoints, Mesh};
-use pilothouse_core::model::{Host, Resolution, Service, ServiceKey, ServicePort};
+use pilothouse_core::model::{
+    Address, DataPlane, Endpoint, Host, Locality, Resolution, Service, ServiceKey, ServicePort,
+};
 
-use super::{Generator, Input, clusters};
+use super::{Generator, Input, clusters, grpc};
 use crate::resource::{Name, ResourceType};
 use crate::selection::ForAssignments;
 use crate::view::View;
@@ -24,6 +26,31 @@ pub struct AssignmentInput {
     pub publish_not_ready: bool,
     /// The endpoints.
     pub endpoints: Option<Arc<Endpoints>>,
+    /// How they have to be put for gRPC clients, where that is another way than Envoy's.
+    pub for_grpc: Option<ForGrpc>,
+}
+
+/// How endpoints are put for gRPC clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ForGrpc {
+    /// Whether endpoints of one locality stand apart if they differ in weight: of weights, only those of localities count.
+    pub apart_by_weight: bool,
+}
+
+impl ForGrpc {
+    /// What has to be done otherwise for a service with these endpoints: they are of one weight almost always, and at IP
+    /// addresses.
+    fn needed(service: &Service, endpoints: &[Endpoint]) -> Option<Self> {
+        let mut weights: BTreeMap<&Locality, u32> = BTreeMap::new();
+        let uneven = endpoints.iter().any(|endpoint| {
+            let weight = endpoint.weight.max(1);
+            *weights.entry(&endpoint.locality).or_insert(weight) != weight
+        });
+        let apart_by_weight = uneven && !grpc::load_balancing(service).weighs_endpoints();
+        let is_pipe = |address: &Address| matches!(address, Address::Unix(_));
+        let pipes = endpoints.iter().any(|e| e.addresses.iter().any(is_pipe));
+        (apart_by_weight || pipes).then_some(Self { apart_by_weight })
+    }
 }
 
 /// Load assignments.
@@ -52,17 +79,26 @@ impl Generator for Assignments {
             .collect()
     }
 
-    fn input(mesh: &Mesh, view: &View, _: &ForAssignments, name: &Name) -> Option<Input> {
+    fn input(mesh: &Mesh, view: &View, projection: &ForAssignments, name: &Name) -> Option<Input> {
         let (service, port) = clusters::service_port(view, name)?;
-        has_assignments(&service).then(|| {
-            Input::Assignment(AssignmentInput {
-                name: name.clone(),
-                service: service.key.clone(),
-                port,
-                publish_not_ready: service.publish_not_ready,
-                endpoints: mesh.endpoints(&service.key).cloned(),
-            })
-        })
+        if !has_assignments(&service) {
+            return None;
+        }
+        let endpoints = mesh.endpoints(&service.key).cloned();
+        let for_grpc = match projection.data_plane {
+            DataPlane::Envoy => None,
+            DataPlane::Grpc => endpoints
+                .as_ref()
+                .and_then(|endpoints| ForGrpc::needed(&service, endpoints)),
+        };
+        Some(Input::Assignment(AssignmentInput {
+            name: name.clone(),
+            service: service.key.clone(),
+            port,
+            publish_not_ready: service.publish_not_ready,
+            endpoints,
+            for_grpc,
+        }))
     }
 }
 

@@ -11,10 +11,13 @@ use pilothouse_core::model::{
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
+use super::grpc::{GrpcClusters, GrpcListeners, GrpcRoutes};
 use super::*;
-use crate::sample::{With, all, bound, endpoint, mesh_with, port, service, sidecar};
-use crate::selection::Selection;
-use crate::translate::translate;
+use crate::sample::{
+    With, all, all_inputs, bound, endpoint, grpc_client, mesh_with, port, service, sidecar,
+};
+use crate::selection::{ForDataPlane, Selection};
+use crate::translate::{Output, translate};
 
 const HOSTS: [&str; 6] = [
     "a.shop.svc.cluster.local",
@@ -221,6 +224,7 @@ fn nothing_stands_twice(mesh: &Mesh, proxy: &Proxy) -> Result<(), TestCaseError>
     twice(
         listeners
             .values()
+            .filter(|listener| listener["api_listener"].is_null())
             .map(|listener| listener["address"].to_string())
             .collect(),
         "addresses",
@@ -277,7 +281,7 @@ proptest! {
         http_proxy in prop::option::of(Just(15002_u16)),
     ) {
         let mut mesh = mesh_with(MeshConfig { proxy_http_port: http_proxy, ..Default::default() }, []);
-        let selections = [sidecar(), bound()].map(|proxy| Selection::of(&mesh, &proxy));
+        let selections = [sidecar(), bound(), grpc_client()].map(|proxy| Selection::of(&mesh, &proxy));
         let namespaces = [None, Some(NamespaceName::from("shop"))];
         let mut views = namespaces.each_ref().map(|namespace| View::build(&mesh, namespace.as_ref()));
         for event in events {
@@ -291,16 +295,23 @@ proptest! {
                 view.update(&mesh, &BTreeSet::from([key.host.clone()]));
                 let step = Step { before: (&before, &old), after: (&mesh, view), host: &key.host };
                 for selection in &selections {
-                    names_are_not_too_few::<Clusters>(&step, &selection.clusters, reached)?;
                     names_are_not_too_few::<Assignments>(&step, &selection.assignments, true)?;
-                    names_are_not_too_few::<Listeners>(&step, &selection.listeners, reached)?;
-                    names_are_not_too_few::<Routes>(&step, &selection.routes, reached)?;
+                    match &selection.data_plane {
+                        ForDataPlane::Envoy(envoy) => {
+                            names_are_not_too_few::<Clusters>(&step, &envoy.clusters, reached)?;
+                            names_are_not_too_few::<Listeners>(&step, &envoy.listeners, reached)?;
+                            names_are_not_too_few::<Routes>(&step, &envoy.routes, reached)?;
+                        }
+                        ForDataPlane::Grpc(grpc) => {
+                            names_are_not_too_few::<GrpcClusters>(&step, &(), reached)?;
+                            names_are_not_too_few::<GrpcListeners>(&step, grpc, reached)?;
+                            names_are_not_too_few::<GrpcRoutes>(&step, grpc, reached)?;
+                        }
+                    }
                 }
                 let rebuilt = View::build(&mesh, namespace.as_ref());
                 for selection in &selections {
-                    prop_assert_eq!(inputs::<Clusters>(&mesh, view, &selection.clusters), inputs::<Clusters>(&mesh, &rebuilt, &selection.clusters));
-                    prop_assert_eq!(inputs::<Listeners>(&mesh, view, &selection.listeners), inputs::<Listeners>(&mesh, &rebuilt, &selection.listeners));
-                    prop_assert_eq!(inputs::<Routes>(&mesh, view, &selection.routes), inputs::<Routes>(&mesh, &rebuilt, &selection.routes));
+                    prop_assert_eq!(all_inputs(&mesh, view, selection), all_inputs(&mesh, &rebuilt, selection));
                 }
             }
         }
@@ -313,7 +324,7 @@ proptest! {
     ) {
         let mut mesh = mesh_with(MeshConfig { proxy_http_port: http_proxy, ..Default::default() }, []);
         events.into_iter().for_each(|event| apply(&mut mesh, event));
-        for proxy in [sidecar(), bound()] {
+        for proxy in [sidecar(), bound(), grpc_client()] {
             nothing_stands_twice(&mesh, &proxy)?;
             refers_to_what_is_there(&mesh, &proxy)?;
         }
@@ -324,26 +335,24 @@ proptest! {
 fn refers_to_what_is_there(mesh: &Mesh, proxy: &Proxy) -> Result<(), TestCaseError> {
     let selection = Selection::of(mesh, proxy);
     let view = View::build(mesh, Some(&selection.namespace));
-    let mut clusters: BTreeSet<Name> = inputs::<Clusters>(mesh, &view, &selection.clusters)
-        .into_keys()
+    let outputs: Vec<_> = all_inputs(mesh, &view, &selection)
+        .iter()
+        .map(translate)
         .collect();
-    let routes = inputs::<Routes>(mesh, &view, &selection.routes);
-    for name in inputs::<Assignments>(mesh, &view, &selection.assignments).keys() {
-        prop_assert!(clusters.contains(name), "{} is no cluster", name);
+    let names = |resource_type| -> BTreeSet<&Name> {
+        let of = |output: &&Output| output.message.resource_type() == resource_type;
+        let those = outputs.iter().filter(of);
+        those.map(|output| &output.name).collect()
+    };
+    let (clusters, routes) = (names(ResourceType::Cluster), names(ResourceType::Route));
+    for name in names(ResourceType::Endpoint) {
+        prop_assert!(
+            selection.grpc().is_some() || clusters.contains(name),
+            "{} is no cluster",
+            name
+        );
     }
-    let own = own(mesh, &selection.own);
-    clusters.extend(
-        own.iter()
-            .map(translate)
-            .filter(|output| output.message.resource_type() == ResourceType::Cluster)
-            .map(|output| output.name),
-    );
-    for input in inputs::<Listeners>(mesh, &view, &selection.listeners)
-        .values()
-        .chain(routes.values())
-        .chain(&own)
-    {
-        let output = translate(input);
+    for output in &outputs {
         for name in output.uses.clusters.iter() {
             prop_assert!(clusters.contains(name), "{} uses {name}", output.name);
         }
@@ -353,7 +362,7 @@ fn refers_to_what_is_there(mesh: &Mesh, proxy: &Proxy) -> Result<(), TestCaseErr
             .iter()
             .filter(|name| name.as_str() != crate::names::HTTP_PROXY_ROUTE)
         {
-            prop_assert!(routes.contains_key(name), "{} uses {name}", output.name);
+            prop_assert!(routes.contains(name), "{} uses {name}", output.name);
         }
     }
     Ok(())

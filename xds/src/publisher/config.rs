@@ -2,11 +2,13 @@
 //!
 //! It is handed to a blocking thread to be brought up to date and comes back when that is done.
 
+mod grpc;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::mesh::{Mesh, Touched};
-use pilothouse_core::model::Host;
+use pilothouse_core::model::{Host, NamespaceName};
 
 use super::memo::Memo;
 use super::relevance;
@@ -16,7 +18,10 @@ use crate::conflicts::Conflicts;
 use crate::fanout::{Layer, Set};
 use crate::inputs::{self, Generator, Input};
 use crate::metrics::Metrics;
-use crate::selection::{ForClusters, ForListeners, ForOwn, ForRoutes, Selection};
+use crate::selection::{
+    ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForOwn, ForRoutes, Selection,
+};
+use grpc::Grpc;
 
 /// What is to be computed.
 pub(super) struct Work {
@@ -35,6 +40,7 @@ pub(super) struct Config {
     routes: BTreeMap<ForRoutes, Scope<inputs::Routes>>,
     /// What a proxy gets for itself: clusters and listeners.
     own: BTreeMap<ForOwn, (Arc<Layer>, Arc<Layer>)>,
+    grpc: Grpc,
     memo: Memo,
     conflicts: Conflicts,
     conflicts_changed: bool,
@@ -61,6 +67,7 @@ impl Config {
             listeners: BTreeMap::new(),
             routes: BTreeMap::new(),
             own: BTreeMap::new(),
+            grpc: Grpc::default(),
             memo: Memo::new(metrics),
             conflicts: Conflicts::default(),
             conflicts_changed: false,
@@ -106,26 +113,28 @@ impl Config {
         };
         let listeners = self.listeners.len();
         let memo = &mut self.memo;
+        let envoys = || selections.iter().filter_map(|selection| selection.envoy());
         follow(
             &mut self.clusters,
             &change,
-            selections.iter().map(|s| s.clusters.clone()),
+            envoys().map(|s| s.clusters.clone()),
             memo,
         );
         follow(
             &mut self.listeners,
             &change,
-            selections.iter().map(|s| s.listeners.clone()),
+            envoys().map(|s| s.listeners.clone()),
             memo,
         );
         follow(
             &mut self.routes,
             &change,
-            selections.iter().map(|s| s.routes.clone()),
+            envoys().map(|s| s.routes.clone()),
             memo,
         );
-        let own_changed =
-            self.follow_own(touched.config, selections.iter().map(|s| &s.own).collect());
+        let grpc = selections.iter().filter_map(|selection| selection.grpc());
+        self.grpc.follow(&change, grpc.collect(), memo);
+        let own_changed = self.follow_own(touched.config, envoys().map(|s| &s.own).collect());
         self.follow_conflicts(listeners, own_changed);
         hosts
     }
@@ -158,22 +167,28 @@ impl Config {
 
     /// The sets of a selection, which keep their identity as long as they are equal to `sets`.
     pub(super) fn restack(&self, selection: &Arc<Selection>, sets: &mut Sets) {
-        let namespace = &selection.namespace;
+        match &selection.data_plane {
+            ForDataPlane::Envoy(envoy) => self.restack_envoy(&selection.namespace, envoy, sets),
+            ForDataPlane::Grpc(grpc) => self.grpc.restack(&selection.namespace, grpc, sets),
+        }
+    }
+
+    fn restack_envoy(&self, namespace: &NamespaceName, envoy: &ForEnvoy, sets: &mut Sets) {
         let clusters = self
             .clusters
-            .get(&selection.clusters)
+            .get(&envoy.clusters)
             .map(|scope| scope.set(namespace));
         let listeners = self
             .listeners
-            .get(&selection.listeners)
+            .get(&envoy.listeners)
             .map(|scope| scope.set(namespace));
         if let Some(shared) = clusters {
             sets.shared_clusters = shared.clone();
         }
-        if let Some(routes) = self.routes.get(&selection.routes) {
+        if let Some(routes) = self.routes.get(&envoy.routes) {
             sets.routes = routes.set(namespace).clone();
         }
-        let own = self.own.get(&selection.own);
+        let own = self.own.get(&envoy.own);
         with_own(&mut sets.clusters, clusters, own.map(|own| &own.0));
         with_own(&mut sets.listeners, listeners, own.map(|own| &own.1));
     }

@@ -71,6 +71,12 @@ impl Lane {
         }
     }
 
+    /// Drops what no proxy gets any longer.
+    pub(super) fn retain(&mut self, wanted: &BTreeSet<&ForAssignments>) {
+        self.scopes
+            .retain(|projection, _| wanted.contains(projection));
+    }
+
     /// Whether the mesh has lost a service of this host, or has it otherwise than it was published. Endpoints of the mesh do
     /// not fit such a service: the last that did stay until the configuration has followed, which then names the host.
     fn is_ahead(&self, host: &Host) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pilothouse_core::model::ProxyKind;
+use pilothouse_core::model::{DataPlane, ProxyKind};
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::config::{Config, Sets};
@@ -33,7 +33,9 @@ impl Taken {
     fn is_without_service(&self) -> bool {
         let selection = self.selection.as_ref();
         self.seat.proxy.id.kind == ProxyKind::Sidecar
-            && selection.is_some_and(|selection| selection.own.targets.is_empty())
+            && selection
+                .and_then(|selection| selection.envoy())
+                .is_some_and(|envoy| envoy.own.targets.is_empty())
     }
 }
 
@@ -73,7 +75,12 @@ impl Seats {
 
     /// A stream has come. It has no selection yet.
     pub(super) fn take(&mut self, seat: Arc<Seat>) {
-        for ip in &seat.proxy.addresses {
+        // What a gRPC client gets does not depend on where it stands.
+        let addresses = match seat.proxy.data_plane {
+            DataPlane::Envoy => &seat.proxy.addresses[..],
+            DataPlane::Grpc => &[],
+        };
+        for ip in addresses {
             self.by_ip.entry(*ip).or_default().insert(seat.id);
         }
         self.taken.insert(
@@ -181,6 +188,10 @@ impl Seats {
     ) -> Published {
         let mut published = Published::default();
         let mut differences = Differences::default();
+        if config.is_some() {
+            let selections = self.classes.keys();
+            lane.retain(&selections.map(|selection| &selection.assignments).collect());
+        }
         for (selection, group) in &mut self.classes {
             if let Some(config) = config {
                 config.restack(selection, &mut group.sets);

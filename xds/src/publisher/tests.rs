@@ -18,7 +18,7 @@ use super::relevance;
 use crate::fanout::Set;
 use crate::metrics::Metrics;
 use crate::names;
-use crate::selection::Selection;
+use crate::selection::{ForAssignments, Selection};
 
 const NAMESPACES: [&str; 3] = ["north", "south", "east"];
 const HOSTS: [&str; 6] = [
@@ -134,7 +134,10 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
             let ips: BTreeSet<_> = ips.iter().collect();
             let endpoints: Vec<_> = ips
                 .into_iter()
-                .map(|last| Endpoint::at(address(last)))
+                .map(|last| Endpoint {
+                    weight: u32::from(*last / 2),
+                    ..Endpoint::at(address(last))
+                })
                 .collect();
             if mesh.endpoints(&key).map_or(&[][..], |old| old) != endpoints {
                 mesh.set_endpoints(&key, (!endpoints.is_empty()).then(|| Arc::new(endpoints)));
@@ -248,11 +251,18 @@ fn proxies() -> Vec<Proxy> {
         missing: BTreeSet::new(),
         metadata: BTreeMap::new(),
     };
+    let grpc = |proxy| Proxy {
+        data_plane: DataPlane::Grpc,
+        envoy: None,
+        ..proxy
+    };
     vec![
         proxy("north", 1, Interception::Redirect),
         proxy("north", 2, Interception::None),
         proxy("south", 3, Interception::Redirect),
         proxy("west", 4, Interception::Tproxy),
+        grpc(proxy("north", 1, Interception::Redirect)),
+        grpc(proxy("west", 5, Interception::None)),
     ]
 }
 
@@ -300,16 +310,18 @@ fn fits(service: &Arc<Service>) -> (Resolution, Vec<ServicePort>) {
     (service.resolution.clone(), service.ports.clone())
 }
 
-/// All assignments, by namespace and cluster.
-fn assignments(config: &Config, lane: &mut Lane) -> BTreeMap<(NamespaceName, String), Bytes> {
+/// All assignments, by namespace, cluster and what they are for.
+fn assignments(
+    config: &Config,
+    lane: &mut Lane,
+) -> BTreeMap<(NamespaceName, String, ForAssignments), Bytes> {
     let mut all = BTreeMap::new();
     for selection in selections(&config.mesh) {
         let bodies = contents(lane.set(&selection.namespace, &selection.assignments));
-        all.extend(
-            bodies
-                .into_iter()
-                .map(|(name, body)| ((selection.namespace.clone(), name), body)),
-        );
+        all.extend(bodies.into_iter().map(|(name, body)| {
+            let (namespace, projection) = (&selection.namespace, &selection.assignments);
+            ((namespace.clone(), name, projection.clone()), body)
+        }));
     }
     all
 }

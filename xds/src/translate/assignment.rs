@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints, endpoint,
     lb_endpoint,
 };
-use pilothouse_core::model::{Address, Endpoint, Health, Locality, ServicePort, TlsMode};
+use pilothouse_core::model::{Address, Endpoint, Health, ServicePort, TlsMode};
 
 use super::common::{ISTIO_METADATA, ip_address, metadata, name_address, object, pipe, text, uint};
 use super::{Message, Notes, Output};
@@ -19,12 +19,15 @@ use crate::resource::Cause;
 /// The key by which Envoy chooses a transport socket for an endpoint.
 const TRANSPORT_SOCKET_MATCH: &str = "envoy.transport_socket_match";
 
+/// Between a sub-zone and the weight of those of its endpoints that stand apart.
+const APART: &str = "/weight-";
+
 pub(super) fn translate(input: &AssignmentInput) -> Output {
     let endpoints = input.endpoints.as_deref().into_iter().flatten();
     // Envoy takes names only where it resolves them.
     let usable = |address: &Address, port| match address {
         Address::Ip(ip) => Some(ip_address(*ip, port)),
-        Address::Unix(path) => Some(pipe(path)),
+        Address::Unix(path) => input.for_grpc.is_none().then(|| pipe(path)),
         Address::Host(_) => None,
     };
     let addresses = |endpoint: &Endpoint| match endpoint.port(&input.port) {
@@ -39,6 +42,7 @@ pub(super) fn translate(input: &AssignmentInput) -> Output {
         input.name.as_str(),
         endpoints,
         input.publish_not_ready,
+        input.for_grpc.is_some_and(|grpc| grpc.apart_by_weight),
         addresses,
     );
     let mut notes = Notes::default();
@@ -70,7 +74,7 @@ pub(super) fn inline<'a>(
     let served = endpoints
         .filter(|endpoint| is_served(endpoint, publish_not_ready) && first(endpoint).is_some());
     let chosen = served.take(if only_one { 1 } else { usize::MAX });
-    assignment(cluster, chosen, publish_not_ready, |endpoint| {
+    assignment(cluster, chosen, publish_not_ready, false, |endpoint| {
         first(endpoint).into_iter().collect()
     })
 }
@@ -79,40 +83,48 @@ fn assignment<'a>(
     cluster: &str,
     endpoints: impl Iterator<Item = &'a Endpoint>,
     publish_not_ready: bool,
+    apart_by_weight: bool,
     addresses: impl Fn(&Endpoint) -> Vec<EnvoyAddress>,
 ) -> ClusterLoadAssignment {
-    let mut localities: BTreeMap<&Locality, Vec<(u32, LbEndpoint)>> = BTreeMap::new();
+    let mut localities: BTreeMap<_, Vec<(u32, LbEndpoint)>> = BTreeMap::new();
     for endpoint in endpoints.filter(|endpoint| is_served(endpoint, publish_not_ready)) {
         if let Some(message) = lb_endpoint(endpoint, addresses(endpoint)) {
+            let weight = endpoint.weight.max(1);
             localities
-                .entry(&endpoint.locality)
+                .entry((&endpoint.locality, apart_by_weight.then_some(weight)))
                 .or_default()
-                .push((endpoint.weight.max(1), message));
+                .push((weight, message));
         }
     }
     let shrink = shrink(localities.values().flatten().map(|(weight, _)| *weight));
-    let endpoints = localities.into_iter().map(|(locality, endpoints)| {
-        let weights: u32 = endpoints
-            .iter()
-            .map(|(weight, _)| shrink.apply(*weight))
-            .fold(0, u32::saturating_add);
-        LocalityLbEndpoints {
-            locality: Some(EnvoyLocality {
-                region: locality.region.to_string(),
-                zone: locality.zone.to_string(),
-                sub_zone: locality.sub_zone.to_string(),
-            }),
-            load_balancing_weight: uint(weights),
-            lb_endpoints: endpoints
-                .into_iter()
-                .map(|(weight, endpoint)| LbEndpoint {
-                    load_balancing_weight: uint(shrink.apply(weight)),
-                    ..endpoint
-                })
-                .collect(),
-            ..Default::default()
-        }
-    });
+    let endpoints = localities
+        .into_iter()
+        .map(|((locality, apart), endpoints)| {
+            let weights: u32 = endpoints
+                .iter()
+                .map(|(weight, _)| shrink.apply(*weight))
+                .fold(0, u32::saturating_add);
+            LocalityLbEndpoints {
+                locality: Some(EnvoyLocality {
+                    region: locality.region.to_string(),
+                    zone: locality.zone.to_string(),
+                    sub_zone: match apart {
+                        None => locality.sub_zone.to_string(),
+                        // Clients refuse two localities of one name. All have a weight here, so that none is another's.
+                        Some(weight) => format!("{}{APART}{weight}", locality.sub_zone),
+                    },
+                }),
+                load_balancing_weight: uint(weights),
+                lb_endpoints: endpoints
+                    .into_iter()
+                    .map(|(weight, endpoint)| LbEndpoint {
+                        load_balancing_weight: uint(shrink.apply(weight)),
+                        ..endpoint
+                    })
+                    .collect(),
+                ..Default::default()
+            }
+        });
     ClusterLoadAssignment {
         cluster_name: cluster.to_owned(),
         endpoints: endpoints.collect(),
@@ -202,12 +214,12 @@ fn shrink(weights: impl Iterator<Item = u32>) -> Shrink {
 
 #[cfg(test)]
 mod tests {
-    use pilothouse_core::model::{EndpointPort, WorkloadKey};
+    use pilothouse_core::model::{EndpointPort, Locality, WorkloadKey};
     use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::resource::ResourceType;
-    use crate::sample::{With, endpoint, http, mesh, one, service, sidecar};
+    use crate::sample::{With, endpoint, grpc_client, http, mesh, one, service, sidecar};
 
     fn with(address: &str, change: impl FnOnce(&mut Endpoint)) -> Endpoint {
         let mut endpoint = endpoint(address);
@@ -371,6 +383,57 @@ mod tests {
             ),
             (1, true)
         );
+    }
+
+    /// What gRPC clients get of an assignment of `endpoints`, and whether it is what Envoys get.
+    fn for_grpc(endpoints: Vec<Endpoint>) -> (Json, bool) {
+        let mesh = mesh([(service("a.com", [http(80)]), endpoints)]);
+        let of = |proxy| {
+            let name = "outbound|80||a.com";
+            one(&mesh, &proxy, ResourceType::Endpoint, name)["endpoints"].take()
+        };
+        let found = of(grpc_client());
+        let same = found == of(sidecar());
+        (found, same)
+    }
+
+    #[test]
+    fn endpoints_of_different_weights_are_different_localities_to_grpc() {
+        let (found, same) = for_grpc(vec![
+            with("10.0.0.1", |e| e.weight = 3),
+            with("10.0.0.2", |e| e.weight = 0),
+            with("10.0.0.3", |e| e.weight = 3),
+            with("10.0.0.4", |e| e.locality = Locality::parse("r/z/s")),
+        ]);
+        let expected = json!([
+            {"locality": {"sub_zone": "/weight-1"}, "lb_endpoints": [at("10.0.0.2", 80, 1)], "load_balancing_weight": 1},
+            {
+                "locality": {"sub_zone": "/weight-3"},
+                "lb_endpoints": [at("10.0.0.1", 80, 3), at("10.0.0.3", 80, 3)],
+                "load_balancing_weight": 6,
+            },
+            {
+                "locality": {"region": "r", "zone": "z", "sub_zone": "s/weight-1"},
+                "lb_endpoints": [at("10.0.0.4", 80, 1)],
+                "load_balancing_weight": 1,
+            },
+        ]);
+        assert_eq!((found, same), (expected, false));
+    }
+
+    #[test]
+    fn grpc_clients_get_what_envoys_get_where_they_can() {
+        let even = vec![
+            with("10.0.0.1", |e| e.weight = 5),
+            with("10.0.0.2", |e| e.weight = 5),
+            with("10.0.0.3", |e| e.locality = Locality::parse("r/z")),
+        ];
+        assert!(for_grpc(even).1);
+        let (found, same) = for_grpc(vec![endpoint("10.0.0.1"), endpoint("unix:///run/a")]);
+        let expected = json!([
+            {"locality": {}, "lb_endpoints": [at("10.0.0.1", 80, 1)], "load_balancing_weight": 1},
+        ]);
+        assert_eq!((found, same), (expected, false));
     }
 
     #[test]

@@ -119,9 +119,12 @@ fn http_filters(without: Missing) -> Vec<HttpFilter> {
         .into_iter()
         .filter(|(extension, _)| !without.has(*extension))
         .map(|(_, filter)| filter);
-    there
-        .chain([http_filter(Extension::Router, Router::default())])
-        .collect()
+    there.chain([router()]).collect()
+}
+
+/// The last of all HTTP filters.
+pub(super) fn router() -> HttpFilter {
+    http_filter(Extension::Router, Router::default())
 }
 
 fn http_filter<T: Message + prost::Name>(extension: Extension, config: T) -> HttpFilter {

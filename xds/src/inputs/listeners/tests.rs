@@ -279,9 +279,11 @@ fn who_loses_is_told() {
     let lost = |proxy: &Proxy| -> Vec<String> {
         let selection = Selection::of(&mesh, proxy);
         let view = View::build(&mesh, Some(&selection.namespace));
-        let names = Listeners::names(&mesh, &view, &selection.listeners).into_iter();
+        let names =
+            Listeners::names(&mesh, &view, &selection.envoy().unwrap().listeners).into_iter();
         let of = |name: Name| {
-            let lost = Listeners::lost(&mesh, &view, &selection.listeners, &name).into_iter();
+            let lost = Listeners::lost(&mesh, &view, &selection.envoy().unwrap().listeners, &name)
+                .into_iter();
             lost.map(move |lost| format!("{name}: {} to {}", lost.service, lost.to))
         };
         names.flat_map(of).collect()

@@ -1,0 +1,63 @@
+//! Inputs of route configurations for gRPC clients: one for each port of each service, named as its cluster.
+
+use std::collections::BTreeSet;
+
+use pilothouse_core::mesh::Mesh;
+use pilothouse_core::model::{Host, Service, ServiceKey};
+
+use super::{GrpcInput, served_port, served_ports, spellings, target};
+use crate::inputs::{Generator, Input};
+use crate::names;
+use crate::resource::{Name, ResourceType};
+use crate::selection::ForGrpc;
+use crate::view::View;
+
+/// What a route configuration for gRPC clients is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GrpcRoute {
+    /// The service.
+    pub service: ServiceKey,
+    /// The number of its port.
+    pub port: u16,
+    /// What clients call the service.
+    pub spellings: Vec<String>,
+}
+
+/// Route configurations for gRPC clients.
+#[derive(Debug)]
+pub struct GrpcRoutes;
+
+impl Generator for GrpcRoutes {
+    type Projection = ForGrpc;
+
+    const TYPE: ResourceType = ResourceType::Route;
+
+    fn names(_: &Mesh, view: &View, _: &ForGrpc) -> BTreeSet<Name> {
+        view.services()
+            .flat_map(|service| names_of(service))
+            .collect()
+    }
+
+    fn names_of_host(_: &Mesh, view: &View, _: &ForGrpc, host: &Host) -> BTreeSet<Name> {
+        target(view, host)
+            .into_iter()
+            .flat_map(|service| names_of(service))
+            .collect()
+    }
+
+    fn input(_: &Mesh, view: &View, projection: &ForGrpc, name: &Name) -> Option<Input> {
+        let (port, subset, host) = names::parse_outbound_cluster(name.as_str())?;
+        let service = view.service(&host).filter(|_| subset.is_empty())?;
+        let port = served_port(service, port)?;
+        Some(Input::Grpc(GrpcInput::Route(GrpcRoute {
+            service: service.key.clone(),
+            port: port.port,
+            spellings: spellings(view, service, &projection.domain).collect(),
+        })))
+    }
+}
+
+/// The route configurations of a service, and its clusters, as they have the same names.
+pub(super) fn names_of(service: &Service) -> impl Iterator<Item = Name> {
+    served_ports(service).map(|port| names::outbound_cluster(port.port, "", &service.key.host))
+}
