@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::disk::{Batch, Concern, Content, Layout, Listing, ReadError, Watches, content};
-use crate::reading::{Finding, Reading};
+use crate::reading::{Finding, Reading, Unknown};
 
 /// So long a file may be missing before its objects are removed.
 const GRACE: Duration = Duration::from_millis(100);
@@ -230,10 +230,17 @@ impl Files {
             objects,
             findings,
             unknown,
+            ..
         } = Reading::of(name, text);
-        for (version, kind, at) in unknown {
-            if self.unknown.insert((version.clone(), kind.clone())) {
-                tracing::warn!(%kind, api_version = %version, %at, "objects of this kind are not read and are skipped");
+        for Unknown {
+            api_version,
+            key,
+            at,
+        } in unknown
+        {
+            let kind = key.kind.to_string();
+            if self.unknown.insert((api_version.clone(), kind.clone())) {
+                tracing::warn!(%kind, %api_version, %at, "objects of this kind are not read and are skipped");
             }
         }
         let rejected = findings.iter().filter_map(|finding| finding.key.clone());

@@ -22,7 +22,7 @@ mod watched_file;
 
 pub use config::{ConfigError, StaticConfig};
 pub use disk::ReadError;
-pub use offline::read;
-pub use reading::Finding;
+pub use offline::{File, read, read_file, read_mesh_config, read_text};
+pub use reading::{Finding, Unknown};
 pub use registry::StaticRegistry;
 pub use watched_file::{WatchedFile, watch_file};

@@ -1,7 +1,7 @@
 //! From the text of one file to objects of the mesh.
 
 use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Severity, Value};
-use pilothouse_core::rules::{RuleSpec, Unreadable};
+use pilothouse_core::rules::{self, RuleSpec, Unreadable};
 
 use crate::text::{self, Format, Manifest, Places, Source};
 
@@ -32,17 +32,44 @@ pub(crate) struct Reading {
     pub(crate) objects: Vec<Object>,
     /// What is wrong with these and with the others.
     pub(crate) findings: Vec<Finding>,
-    /// Objects of kinds that nothing here reads: version, kind, place.
-    pub(crate) unknown: Vec<(String, String, Origin)>,
+    /// What is wrong with the objects that could be read, if that was asked for.
+    pub(crate) checked: Vec<Finding>,
+    /// Objects of kinds that nothing here reads.
+    pub(crate) unknown: Vec<Unknown>,
+}
+
+/// An object of a kind that is not read, and so has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// What it is called.
+    pub key: ObjectKey,
+    /// Where it stands.
+    pub at: Origin,
+}
+
+/// Who checks the rules that could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    /// The store that they are handed to.
+    Later,
+    /// The reading, which can show where a field stands.
+    Here,
 }
 
 impl Reading {
     /// Reads `text`, the content of the file called `path`.
     pub(crate) fn of(path: &str, text: &str) -> Self {
-        let json = path
-            .rsplit_once('.')
-            .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("json"));
-        let format = if json { Format::Json } else { Format::Yaml };
+        Self::new(path, text, Format::of(path), Checks::Later)
+    }
+
+    /// The same, with the rules in it checked.
+    pub(crate) fn checked(path: &str, text: &str, format: Format) -> Self {
+        Self::new(path, text, format, Checks::Here)
+    }
+
+    fn new(path: &str, text: &str, format: Format, checks: Checks) -> Self {
         let source = Source {
             path,
             text: text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -61,18 +88,27 @@ impl Reading {
                 }
                 Ok(manifest) => {
                     let at = source.origin(manifest.line);
-                    reading.take(&mut places, manifest, at);
+                    reading.take(&mut places, manifest, at, checks);
                 }
             }
         }
         reading
     }
 
-    fn take<'a>(&mut self, places: &mut Places<'a>, manifest: Manifest<'a>, at: Origin) {
+    fn take<'a>(
+        &mut self,
+        places: &mut Places<'a>,
+        manifest: Manifest<'a>,
+        at: Origin,
+        checks: Checks,
+    ) {
         match decode(&manifest) {
             Decoded::Unknown => {
-                self.unknown
-                    .push((manifest.api_version, manifest.meta.key.kind.to_string(), at));
+                self.unknown.push(Unknown {
+                    api_version: manifest.api_version,
+                    key: manifest.meta.key,
+                    at,
+                });
             }
             Decoded::Bad(problems) => {
                 let problems = places.explain(&manifest, problems);
@@ -90,6 +126,18 @@ impl Reading {
                         at: at.clone(),
                         problems,
                     });
+                }
+                if checks == Checks::Here
+                    && let Value::Rule(rule) = &*value
+                {
+                    let problems = rules::check(&manifest.meta, rule);
+                    if !problems.is_empty() {
+                        self.checked.push(Finding {
+                            key: Some(manifest.meta.key.clone()),
+                            at: at.clone(),
+                            problems: places.explain(&manifest, problems),
+                        });
+                    }
                 }
                 self.objects.push(Object {
                     meta: manifest.meta,
@@ -338,10 +386,18 @@ mod tests {
             "a.yaml",
             "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\nkind: [",
         );
-        assert_eq!(
-            reading.unknown,
-            [("v1".to_owned(), "Pod".to_owned(), Origin::new("a.yaml:1"))]
-        );
+        let unknown: Vec<_> = reading
+            .unknown
+            .iter()
+            .map(
+                |Unknown {
+                     api_version,
+                     key,
+                     at,
+                 }| format!("{at} {api_version} {key}"),
+            )
+            .collect();
+        assert_eq!(unknown, ["a.yaml:1 v1 Pod default/a"]);
         assert_eq!(reading.findings.len(), 1);
     }
 }

@@ -21,6 +21,8 @@ pub(crate) use places::Places;
 pub(crate) use snippet::Source;
 
 use pilothouse_core::registry::{ObjectKey, Problem};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,23 @@ pub(crate) enum Format {
     Yaml,
     /// Values one after another.
     Json,
+}
+
+impl Format {
+    /// How a file of this name is written.
+    pub(crate) fn of(path: &str) -> Self {
+        let json = path
+            .rsplit_once('.')
+            .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("json"));
+        if json { Self::Json } else { Self::Yaml }
+    }
+
+    /// How a text without a name is written.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+        let is_json = text.trim_start().starts_with('{') && values.all(|value| value.is_ok());
+        if is_json { Self::Json } else { Self::Yaml }
+    }
 }
 
 /// Something in a file that is not an object, and of which only its author knows what it should have been.
@@ -40,6 +59,16 @@ pub(crate) struct Fault {
     pub(crate) line: usize,
     /// What is wrong with it.
     pub(crate) problems: Vec<Problem>,
+}
+
+/// What is wrong with the value of a file that is not made of objects, as far as `check` can tell.
+pub(crate) fn value(
+    source: Source<'_>,
+    check: impl FnOnce(&Value) -> Vec<Problem>,
+) -> Result<Vec<Problem>, Fault> {
+    let (document, value) = yaml::value(source)?;
+    let problems = check(&value);
+    Ok(Places::of(source).explain_at(document, "", document.line, problems))
 }
 
 /// Everything that a file contains, in order.

@@ -26,6 +26,32 @@ pub(super) fn read<'a>(places: &mut Places<'a>, all: &mut Vec<Result<Manifest<'a
     }
 }
 
+/// The value of a file that is not made of objects: `null` where it says nothing.
+pub(super) fn value<'a>(source: Source<'a>) -> Result<(Document<'a>, Value), Fault> {
+    let mut documents = split(source.text).into_iter();
+    let document = documents.next().unwrap_or(Document {
+        text: source.text,
+        before: 0,
+        line: 1,
+    });
+    if let Some(second) = documents.next() {
+        let place = Place {
+            line: second.line,
+            column: 1,
+        };
+        let what = source.explain("a second document begins here; only one is read", place);
+        return Err(Fault {
+            key: None,
+            line: second.line,
+            problems: vec![Problem::error("", what)],
+        });
+    }
+    match decode::<Option<Value>>(document.text) {
+        Ok(value) => Ok((document, value.unwrap_or(Value::Null))),
+        Err(error) => Err(fault(source, &document, &error)),
+    }
+}
+
 /// One document as a `T`, within limits that no honest file meets.
 pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, options())
