@@ -36,6 +36,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pilothouse_core::model::Proxy;
+use thiserror::Error;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +86,19 @@ struct Shared {
     connections: Connections,
     admission: Admission,
 }
+
+/// The proxy that an encoded `envoy.config.core.v3.Node` describes, as the first message of a stream does.
+///
+/// # Errors
+/// It does not tell whose configuration is asked for; the text says what to set.
+pub fn proxy(node: &[u8]) -> Result<Proxy, NodeError> {
+    Ok(node::read(Some(node), Limits::default().node)?)
+}
+
+/// Why a node is no proxy's.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct NodeError(#[from] node::InvalidNode);
 
 /// A server that is bound and not yet running.
 pub struct Server {
