@@ -2,41 +2,36 @@
 //!
 //! It is what must be there before the first response; everything after that comes over ADS.
 
+mod grpc;
+
+mod beside;
+mod clusters;
+mod statistics;
+
+use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::{DynamicResources, StaticResources};
-use envoy_types::pb::envoy::config::bootstrap::v3::{Admin, Bootstrap};
-use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-use envoy_types::pb::envoy::config::cluster::v3::cluster::{
-    ClusterDiscoveryType, CustomClusterType, DiscoveryType,
-};
-use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
+use envoy_types::pb::envoy::config::bootstrap::v3::cluster_manager::OutlierDetection;
+use envoy_types::pb::envoy::config::bootstrap::v3::{Admin, Bootstrap, ClusterManager};
 use envoy_types::pb::envoy::config::core::v3::api_config_source::ApiType;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
-use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, GrpcService,
-    Http2ProtocolOptions, KeepaliveSettings, Locality as NodeLocality, Node, Pipe, SocketAddress,
-};
-use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
-use envoy_types::pb::envoy::config::endpoint::v3::{
-    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
-};
-use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
-    ExplicitHttpConfig, UpstreamProtocolOptions,
+    AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, GrpcService,
+    Locality as NodeLocality, Node,
 };
 use envoy_types::pb::google::protobuf;
-use envoy_types::util::pack_any;
 use pilothouse_core::model::{Locality, NodeId};
 use prost::{Message, Name};
 use serde_json::{Map, Value};
 
+pub use beside::{Beside, Readiness, SECRETS_CLUSTER};
+
 use crate::json::{self, JsonError};
+
+pub use grpc::{GrpcBootstrapParams, grpc_bootstrap_json};
 
 /// The cluster that discovery is reached through.
 pub const DISCOVERY_CLUSTER: &str = "xds-grpc";
@@ -58,6 +53,8 @@ pub struct BootstrapParams {
     pub discovery: DiscoveryAddress,
     /// How it is asked.
     pub variant: Variant,
+    /// What Envoy serves and reaches on its own machine.
+    pub beside: Beside,
 }
 
 /// Where discovery serves ADS without TLS: itself, or the agent that relays it.
@@ -86,7 +83,7 @@ pub fn bootstrap(params: &BootstrapParams) -> Bootstrap {
     Bootstrap {
         node: Some(node(params)),
         admin: Some(Admin {
-            address: Some(ip_address(params.admin)),
+            address: Some(clusters::ip_address(params.admin)),
             ..Admin::default()
         }),
         dynamic_resources: Some(DynamicResources {
@@ -96,9 +93,24 @@ pub fn bootstrap(params: &BootstrapParams) -> Bootstrap {
             ..DynamicResources::default()
         }),
         static_resources: Some(StaticResources {
-            clusters: vec![discovery_cluster(&params.discovery)],
+            clusters: iter::once(clusters::discovery_cluster(&params.discovery))
+                .chain(params.beside.clusters(params.admin))
+                .collect(),
+            listeners: params.beside.listeners(),
             ..StaticResources::default()
         }),
+        cluster_manager: params
+            .beside
+            .outlier_log
+            .as_ref()
+            .map(|path| ClusterManager {
+                outlier_detection: Some(OutlierDetection {
+                    event_log_path: path.display().to_string(),
+                    ..OutlierDetection::default()
+                }),
+                ..ClusterManager::default()
+            }),
+        stats_config: Some(statistics::statistics()),
         ..Bootstrap::default()
     }
 }
@@ -157,101 +169,6 @@ fn over_ads() -> ConfigSource {
     }
 }
 
-fn discovery_cluster(at: &DiscoveryAddress) -> Cluster {
-    let (kind, address) = match at {
-        DiscoveryAddress::Ip(address) => (
-            ClusterDiscoveryType::Type(DiscoveryType::Static.into()),
-            ip_address(*address),
-        ),
-        DiscoveryAddress::Host(host, port) => (strict_dns(), socket_address(host, *port)),
-        DiscoveryAddress::Unix(path) => {
-            let pipe = Pipe {
-                path: path.display().to_string(),
-                ..Pipe::default()
-            };
-            (
-                ClusterDiscoveryType::Type(DiscoveryType::Static.into()),
-                Address {
-                    address: Some(AddressKind::Pipe(pipe)),
-                },
-            )
-        }
-    };
-    let endpoint = Endpoint {
-        address: Some(address),
-        ..Endpoint::default()
-    };
-    let lb_endpoint = LbEndpoint {
-        host_identifier: Some(HostIdentifier::Endpoint(endpoint)),
-        ..LbEndpoint::default()
-    };
-    Cluster {
-        name: DISCOVERY_CLUSTER.to_owned(),
-        cluster_discovery_type: Some(kind),
-        connect_timeout: Some(seconds(5)),
-        load_assignment: Some(ClusterLoadAssignment {
-            cluster_name: DISCOVERY_CLUSTER.to_owned(),
-            endpoints: vec![LocalityLbEndpoints {
-                lb_endpoints: vec![lb_endpoint],
-                ..LocalityLbEndpoints::default()
-            }],
-            ..ClusterLoadAssignment::default()
-        }),
-        typed_extension_protocol_options: [(
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(),
-            pack_any(http2()),
-        )]
-        .into(),
-        ..Cluster::default()
-    }
-}
-
-fn strict_dns() -> ClusterDiscoveryType {
-    ClusterDiscoveryType::ClusterType(CustomClusterType {
-        name: "envoy.clusters.dns".to_owned(),
-        typed_config: Some(pack_any(DnsCluster::default())),
-    })
-}
-
-/// A peer that is gone without a word is noticed, so that the proxy turns to another.
-fn http2() -> HttpProtocolOptions {
-    let keepalive = KeepaliveSettings {
-        interval: Some(seconds(30)),
-        timeout: Some(seconds(10)),
-        ..KeepaliveSettings::default()
-    };
-    let options = Http2ProtocolOptions {
-        connection_keepalive: Some(keepalive),
-        ..Http2ProtocolOptions::default()
-    };
-    HttpProtocolOptions {
-        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
-            ExplicitHttpConfig {
-                protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(options)),
-            },
-        )),
-        ..HttpProtocolOptions::default()
-    }
-}
-
-fn ip_address(address: SocketAddr) -> Address {
-    socket_address(&address.ip().to_string(), address.port())
-}
-
-fn socket_address(host: &str, port: u16) -> Address {
-    Address {
-        address: Some(AddressKind::SocketAddress(SocketAddress {
-            address: host.to_owned(),
-            port_specifier: Some(PortSpecifier::PortValue(port.into())),
-            ..SocketAddress::default()
-        })),
-    }
-}
-
-fn seconds(seconds: i64) -> protobuf::Duration {
-    protobuf::Duration { seconds, nanos: 0 }
-}
-
 fn object(fields: &Map<String, Value>) -> protobuf::Struct {
     protobuf::Struct {
         fields: fields
@@ -298,6 +215,7 @@ mod tests {
             admin: "127.0.0.1:15000".parse().unwrap(),
             discovery,
             variant,
+            beside: Beside::default(),
         }
     }
 
@@ -323,6 +241,7 @@ mod tests {
             },
             "static_resources": { "clusters": [{
                 "name": "xds-grpc",
+                "alt_stat_name": "xds-grpc;",
                 "type": "STATIC",
                 "connect_timeout": "5s",
                 "load_assignment": {
@@ -337,6 +256,8 @@ mod tests {
         });
         let discovery = DiscoveryAddress::Ip("10.9.9.9:15010".parse().unwrap());
         let mut actual = bootstrap_json(&params(discovery, Variant::Delta)).unwrap();
+        let statistics = actual.as_object_mut().unwrap().remove("stats_config");
+        assert_eq!(statistics.unwrap()["use_all_default_tags"], false);
         // The default of an enum is not written.
         actual["static_resources"]["clusters"][0]["type"] = json!("STATIC");
         assert_eq!(actual, expected);
