@@ -1,1 +1,20 @@
-//! Commands that ask a running proxy or discovery.
+//! Commands that ask what runs: discovery through its debug pages, Envoy through its admin page, or a dump of it in a file.
+//!
+//! ```text
+//! peer ─ bytes ─► dump, pages ─► rows of one command ─► table | JSON | YAML
+//! ```
+//!
+//! Envoy's JSON is read as plain JSON and never through its protos, which would refuse what another version or build of
+//! Envoy has. What a page lacks is left out, and what it has beside is passed over. Nothing here decides what a proxy gets.
+
+mod dump;
+mod json;
+mod names;
+mod output;
+mod peer;
+pub mod proxy_config;
+pub mod proxy_status;
+mod table;
+pub mod version;
+
+pub use output::Output;
