@@ -6,7 +6,13 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::collateral::{self, CompletionArgs, ManArgs};
+use crate::inspect::proxy_config::{self, ProxyConfigArgs};
+use crate::inspect::proxy_status::{self, ProxyStatusArgs};
+use crate::inspect::version::{self, VersionArgs};
+use crate::offline;
 
 /// What the process exits with when the answer is bad, or there is none.
 pub const FAILED: u8 = 1;
@@ -45,12 +51,92 @@ pub struct Global {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    #[allow(missing_docs, reason = "documented on its type")]
+    #[command(visible_alias = "ps")]
+    ProxyStatus(ProxyStatusArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
+    #[command(visible_alias = "pc")]
+    ProxyConfig(ProxyConfigArgs),
+
+    /// Say everything that is wrong with configuration files.
+    #[command(
+        after_help = "Examples:\n  pilotctl validate -f mesh/ --mesh-config mesh-config.yaml\n  git show HEAD:reviews.yaml | pilotctl validate -f - -o json\n\nExits with 0 if nothing is wrong, 1 if something is, 64 for a wrong command line."
+    )]
+    Validate(offline::ValidateArgs),
+
+    /// Print the whole Envoy configuration that discovery would send, from files.
+    #[command(
+        after_help = "Examples:\n  pilotctl translate -f mesh/ --proxy 'sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local'\n  pilotctl translate -f mesh/ --node node.yaml -o envoy > envoy.json && envoy --mode validate -c envoy.json\n\nExits as `pilotctl validate` does, whose messages go to the standard error."
+    )]
+    Translate(offline::TranslateArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
+    Version(VersionArgs),
+
+    /// Print a script with which a shell completes command lines.
+    #[command(after_help = "Example:\n  source <(pilotctl completion bash)")]
+    Completion(CompletionArgs),
+
+    /// Write manual pages.
+    #[command(hide = true)]
+    Man(ManArgs),
+}
 
 /// Does what the command line asks for, and returns what to exit with.
 ///
 /// # Errors
 /// It could not be done; the text says what to do about it.
-pub async fn run(line: CommandLine, _out: &mut dyn Write, _err: &mut dyn Write) -> Result<u8> {
-    match line.command {}
+pub async fn run(line: CommandLine, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8> {
+    let CommandLine { global, command } = line;
+    match command {
+        Command::ProxyStatus(args) => {
+            let same = proxy_status::run(&args, &global.discovery, out).await?;
+            Ok(if same { 0 } else { FAILED })
+        }
+        Command::ProxyConfig(args) => {
+            proxy_config::run(&args, out).await?;
+            Ok(0)
+        }
+        Command::Version(args) => {
+            version::run(&args, &global.discovery, out).await?;
+            Ok(0)
+        }
+        Command::Validate(args) => offline::validate(args, out).await,
+        Command::Translate(args) => offline::translate(args, out, err).await,
+        Command::Completion(args) => {
+            collateral::completion(&args, CommandLine::command(), out)?;
+            Ok(0)
+        }
+        Command::Man(args) => {
+            collateral::man(&args, CommandLine::command())?;
+            Ok(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound_and_every_command_shows_an_example() {
+        let mut tree = CommandLine::command();
+        tree.build();
+        tree.clone().debug_assert();
+        let mut commands: Vec<_> = tree.get_subcommands().collect();
+        commands.push(&tree);
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            if command.is_hide_set() {
+                continue;
+            }
+            let help = command.clone().render_help().to_string();
+            let example = help
+                .split_once("Example")
+                .is_some_and(|(_, after)| after.contains("pilotctl "));
+            assert!(example, "no example in\n{help}");
+        }
+    }
 }

@@ -1,1 +1,23 @@
 //! Commands that work on files alone.
+//!
+//! ```text
+//! -f ─ sources ─► files (objects, findings) ─ mesh: the store ─► status ─ messages ─► validate
+//!                                                └► the publisher ─► snapshot ─► translate
+//! ```
+//!
+//! The store and the publisher are those of discovery, run for a moment, so that what is printed here is what it would send.
+
+mod envoy;
+mod mesh;
+mod messages;
+mod node;
+mod print;
+mod sources;
+mod translate;
+mod validate;
+
+pub use translate::TranslateArgs;
+pub use validate::ValidateArgs;
+
+pub(crate) use translate::translate;
+pub(crate) use validate::validate;

@@ -1,0 +1,119 @@
+//! The files that a command line names.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use pilothouse_core::mesh::MeshConfig;
+use pilothouse_core::registry::{Origin, Problem};
+use pilothouse_static::{File, Finding};
+
+use super::messages::{Message, Messages};
+
+/// Which files.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Files")]
+pub struct SourceArgs {
+    /// A file, or a directory with all its files; `-` for the standard input. May be given several times.
+    #[arg(short, long = "filename", required = true, num_args = 1.., value_name = "FILE|DIR")]
+    pub filenames: Vec<PathBuf>,
+
+    /// The file of mesh-wide settings, as discovery's --mesh-config.
+    #[arg(long, alias = "meshConfig", value_name = "FILE")]
+    pub mesh_config: Option<PathBuf>,
+}
+
+/// What is in them.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// The files, in the order in which they are named.
+    pub(super) files: Vec<File>,
+    /// The defaults where no file of mesh config is named, or it cannot be used.
+    pub(super) mesh_config: MeshConfig,
+    /// What is wrong with mesh config, and with what could not be read at all.
+    findings: Vec<Finding>,
+}
+
+impl Sources {
+    /// Reads everything. A file that cannot be read is told like any other problem, so that one run tells all of them.
+    ///
+    /// # Errors
+    /// The standard input cannot be read.
+    pub(super) fn read(args: &SourceArgs, input: &mut dyn Read) -> Result<Self> {
+        let mut sources = Self::default();
+        let mut seen = BTreeSet::new();
+        for path in &args.filenames {
+            let files = if path == Path::new("-") {
+                let mut text = String::new();
+                input
+                    .read_to_string(&mut text)
+                    .context("cannot read the standard input")?;
+                vec![pilothouse_static::read_text("<stdin>", &text)]
+            } else if path.is_dir() {
+                match pilothouse_static::read(path) {
+                    Ok(files) => files,
+                    Err(error) => sources.unreadable(path, &error),
+                }
+            } else {
+                match pilothouse_static::read_file(path) {
+                    Ok(file) => vec![file],
+                    Err(error) => sources.unreadable(path, &error),
+                }
+            };
+            // A file that is named twice is one file.
+            let new = files
+                .into_iter()
+                .filter(|file| seen.insert(file.name.clone()));
+            sources.files.extend(new);
+        }
+        if let Some(path) = &args.mesh_config {
+            match pilothouse_static::read_mesh_config(path) {
+                Ok((config, findings)) => {
+                    sources.mesh_config = config.unwrap_or_default();
+                    sources.findings.extend(findings);
+                }
+                Err(error) => {
+                    sources.unreadable(path, &error);
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &dyn std::error::Error) -> Vec<File> {
+        let what = match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        self.findings.push(Finding {
+            key: None,
+            at: Origin::new(path.display().to_string()),
+            problems: vec![Problem::error("", what)],
+        });
+        Vec::new()
+    }
+
+    /// Everything that can be said about the files one by one.
+    pub(super) fn messages(&self) -> Messages {
+        let mut messages = Messages::default();
+        for finding in &self.findings {
+            messages.add_finding(finding);
+        }
+        for file in &self.files {
+            for finding in file.findings.iter().chain(&file.checked) {
+                messages.add_finding(finding);
+            }
+            for unknown in &file.unknown {
+                messages.add(Message::unknown_kind(unknown));
+            }
+        }
+        messages
+    }
+
+    /// How many objects could be read.
+    pub(super) fn objects(&self) -> usize {
+        self.files.iter().map(|file| file.objects.len()).sum()
+    }
+}
