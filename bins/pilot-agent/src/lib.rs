@@ -11,4 +11,10 @@ pub mod envoy;
 pub mod fetch;
 pub mod iptables;
 pub mod relay;
+pub mod request;
 pub mod sds;
+pub mod status;
+pub mod wait;
+
+mod certificates;
+mod unix_socket;
