@@ -14,6 +14,7 @@ mod admission;
 mod body;
 mod connections;
 mod deframe;
+mod doubts;
 mod drain;
 mod flow;
 mod limits;
@@ -52,6 +53,7 @@ use crate::metrics::Metrics;
 use crate::protocol;
 use accept::Listener;
 use admission::Admission;
+use doubts::Doubts;
 
 /// How often every connection is looked at: how late a limit in time may be noticed.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -85,6 +87,7 @@ struct Shared {
     context: Context,
     connections: Connections,
     admission: Admission,
+    doubts: Doubts,
 }
 
 /// The proxy that an encoded `envoy.config.core.v3.Node` describes, as the first message of a stream does.
@@ -122,6 +125,7 @@ impl Server {
                 context,
                 connections,
                 admission,
+                doubts: Doubts::default(),
             }),
             listeners: Vec::new(),
         }

@@ -52,7 +52,11 @@ impl Stream {
         self.gate.rejected(resource_type, nonce);
         if resource_type == ResourceType::Cluster {
             self.still_fresh(&rejected);
-            self.assigned = rejected.assigned;
+            // A later response does not depend on what was taken back.
+            match self.channel_mut(resource_type).open.front_mut() {
+                Some(next) => next.assigned = rejected.assigned,
+                None => self.assigned = rejected.assigned,
+            }
         }
         if let Some(pass) = &mut self.pass {
             pass.listeners.retain(|(sent, _)| *sent != nonce);

@@ -22,6 +22,8 @@ pub(super) struct Channel {
     pub(super) subscription: Subscription,
     pub(super) held: Held,
     pub(super) reported: Reported,
+    /// What the client reports of a whole state is not believed.
+    pub(super) doubted: bool,
     /// Responses without an answer, the oldest first.
     pub(super) open: VecDeque<Open>,
     /// Responses whose answers are not awaited any longer, the latest first.
@@ -88,6 +90,7 @@ impl Channel {
             subscription: Subscription::default(),
             held: Held::default(),
             reported: Reported::Nothing,
+            doubted: false,
             open: VecDeque::new(),
             given_up: VecDeque::new(),
             asked: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::channel::Reported;
+use super::channel::{Channel, Reported};
 use super::due::Due;
 use super::held::Held;
 use super::sotw;
@@ -12,6 +12,29 @@ use crate::resource::{ResourceType, Version};
 use crate::snapshot::Snapshot;
 
 impl Stream {
+    /// The types of which this client, should it come back, reports the version of a whole state that it may not have. It
+    /// reports what it has accepted last; of a response that it rejects it has applied what was good, removals among it, and a
+    /// cut may come before it has accepted the next.
+    pub fn in_doubt(&self) -> Vec<ResourceType> {
+        let accepted = |channel: &&Channel| match (channel.sent, channel.acked) {
+            (None, _) => !channel.doubted,
+            (Some(sent), acked) => acked.is_some_and(|acked| acked.nonce >= sent.nonce),
+        };
+        let whole = self
+            .channels
+            .iter()
+            .filter(|c| self.is_whole(c.resource_type));
+        let doubted = whole.filter(|channel| !accepted(channel));
+        doubted.map(|channel| channel.resource_type).collect()
+    }
+
+    /// The client's last stream ended [in doubt](Self::in_doubt) of these. To be said before its first request.
+    pub fn doubt(&mut self, types: &[ResourceType]) {
+        for resource_type in types {
+            self.channel_mut(*resource_type).doubted = true;
+        }
+    }
+
     /// Compares what the client has reported with what it is to have.
     pub(super) fn compare_reported(&mut self, target: &Arc<Snapshot>) {
         for resource_type in ResourceType::ALL {
@@ -65,7 +88,7 @@ impl Stream {
             exceptions: Arc::default(),
         };
         let whole = sotw::whole(&self.shared, &held, &Interest::Wildcard);
-        if sotw::version(&whole) == version {
+        if sotw::version(&whole) == version && !self.channel(resource_type).doubted {
             if resource_type == ResourceType::Cluster {
                 self.assigned = Some(target.assignments.clusters.clone());
             }

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
+use pilothouse_core::model::Proxy;
 use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
 
@@ -110,6 +111,7 @@ struct Ads {
 }
 
 struct Client {
+    proxy: Arc<Proxy>,
     attachment: Box<dyn Attachment>,
     published: Option<Arc<Snapshot>>,
     tally: Tally,
@@ -243,6 +245,8 @@ impl Ads {
             name: self.live.name(&proxy),
             proxy: Arc::clone(&proxy),
         };
+        let doubted = self.shared.doubts.take(&proxy.id);
+        self.live.protocol.lock().doubt(&doubted);
         let published = attachment.current();
         if let Some(snapshot) = &published {
             self.live.protocol.lock().publish(Arc::clone(snapshot), now);
@@ -251,6 +255,7 @@ impl Ads {
         self.live.identify(id.clone());
         tracing::info!(target: "ads", stream = %id.name, peer = %self.connection.peer, "connected");
         Ok(Client {
+            proxy,
             attachment,
             published,
             tally: Tally::new(Arc::clone(&self.shared), id, now),
@@ -364,6 +369,10 @@ impl Ads {
 
 impl Drop for Ads {
     fn drop(&mut self) {
+        if let Some(client) = &self.client {
+            let doubted = self.live.protocol.lock().in_doubt();
+            self.shared.doubts.add(&client.proxy.id, doubted);
+        }
         self.connection.ended(&self.live, Instant::now());
     }
 }

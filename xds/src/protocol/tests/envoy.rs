@@ -1,5 +1,6 @@
 //! A model of Envoy: it warms clusters, and acknowledges none while one warms; it asks for what it needs by and by; it applies
-//! what is good of a response that it rejects. Clusters whose names begin with `s` need no load assignment.
+//! what is good of a response of which it rejects a part, and says which; or it cannot read the response, applies nothing and names
+//! nothing. Clusters whose names begin with `s` need no load assignment.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -33,7 +34,7 @@ pub(super) struct Got {
 #[derive(Debug)]
 pub(super) struct Envoy {
     mode: Mode,
-    /// Whether it says what it rejects.
+    /// Whether it can read what it rejects, and says what it was.
     names_culprits: bool,
     pub(super) state: [BTreeMap<String, Got>; 4],
     pub(super) warming: BTreeSet<String>,
@@ -132,9 +133,10 @@ impl Envoy {
                 "no".into()
             }
         });
+        let readable = error.is_none() || self.names_culprits;
         match t {
-            ResourceType::Cluster => self.clusters(said),
-            ResourceType::Listener => self.listeners(said),
+            ResourceType::Cluster if readable => self.clusters(said),
+            ResourceType::Listener if readable => self.listeners(said),
             ResourceType::Endpoint | ResourceType::Route if error.is_none() => {
                 for (name, version, text) in &said.resources {
                     if self.names[t.index()].contains(name) {
@@ -149,7 +151,7 @@ impl Envoy {
                     self.state[t.index()].remove(name);
                 }
             }
-            ResourceType::Endpoint | ResourceType::Route => {}
+            _ => {}
         }
         if error.is_none() {
             self.versions[t.index()].clone_from(&said.version);

@@ -168,12 +168,14 @@ impl Run {
         self.sent = Default::default();
         self.last = Default::default();
         self.texts.clear();
+        let doubted = self.stream.in_doubt();
         self.stream = Stream::new(
             self.mode,
             Service::Ads,
             self.shared.clone(),
             Settings::default(),
         );
+        self.stream.doubt(&doubted);
         self.envoy.connect();
         self.publish();
     }
@@ -314,8 +316,10 @@ impl Run {
                     assert_eq!(held, Some(&*text.write(name)), "{t:?} {:?}", self.envoy);
                 }
             }
-            // What is rejected may pin what it uses.
-            let pinned = self.rejections && t != LDS;
+            // What is rejected may pin what it uses. A client that came back and rejects the first whole state keeps what it
+            // has: of what it rejects it may have an older version, which a whole state without it would take away.
+            let bad = || world.values().any(|text| text.version == BAD);
+            let pinned = self.rejections && (t != LDS || self.mode == Mode::Sotw && bad());
             if t != EDS && !pinned && self.mode == Mode::Delta || t.has_wildcard() && !pinned {
                 let left: Vec<_> = held.keys().filter(|n| !world.contains_key(*n)).collect();
                 assert!(left.is_empty(), "{t:?} {left:?} {:?}", self.envoy);
@@ -371,4 +375,38 @@ fn a_client_that_came_back_loses_what_went_while_it_refused() {
         service(0),
     ];
     run(Mode::Sotw, true, false, &events);
+}
+
+#[test]
+fn a_client_that_was_cut_off_while_it_refused_is_not_believed() {
+    let events = [
+        Event::Service(2, BAD),
+        Event::Service(3, 1),
+        Event::Quiet,
+        Event::Cut,
+        Event::ToServer(1),
+        Event::ToClient(1),
+        Event::ToServer(5),
+        Event::ToClient(2),
+        Event::Change(0, 2, 0, [0, 0]),
+        Event::Cut,
+    ];
+    run(Mode::Sotw, true, false, &events);
+}
+
+#[test]
+fn a_rejection_that_comes_late_takes_no_endpoints_back() {
+    let events = [
+        Event::Quiet,
+        Event::Change(0, 0, BAD, [0, 0]),
+        Event::Publish,
+        Event::Service(0, 1),
+        Event::Wait(5_000),
+        Event::Publish,
+    ];
+    for mode in [Mode::Delta, Mode::Sotw] {
+        for named in [false, true] {
+            run(mode, true, named, &events);
+        }
+    }
 }

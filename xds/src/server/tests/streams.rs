@@ -96,6 +96,90 @@ async fn state_of_the_world_sends_everything() {
 }
 
 #[tokio::test]
+async fn a_version_is_believed_unless_the_client_was_cut_off_while_it_refused() {
+    let server = start(Limits::default(), Some(clusters(&[("a", "1")])));
+    let back = |version: &str| DiscoveryRequest {
+        node: node(),
+        type_url: ResourceType::Cluster.url().to_owned(),
+        version_info: version.to_owned(),
+        ..DiscoveryRequest::default()
+    };
+    let mut client = server.sotw().await;
+    client.requests.unbounded_send(back("")).unwrap();
+    let accepted = soon("a response", client.responses.message())
+        .await
+        .unwrap()
+        .unwrap();
+    let answer = |nonce: &str, error_detail| DiscoveryRequest {
+        response_nonce: nonce.to_owned(),
+        error_detail,
+        node: None,
+        ..back(&accepted.version_info)
+    };
+    client
+        .requests
+        .unbounded_send(answer(&accepted.nonce, None))
+        .unwrap();
+
+    // It refuses what comes next, of which it may have applied a part, and is gone.
+    server.script.publish(clusters(&[("b", "1")]));
+    let refused = soon("a response", client.responses.message())
+        .await
+        .unwrap()
+        .unwrap();
+    let error = Status {
+        message: "no".to_owned(),
+        ..Status::default()
+    };
+    client
+        .requests
+        .unbounded_send(answer(&refused.nonce, Some(error)))
+        .unwrap();
+    until("the rejection", || !server.script.refused().is_empty()).await;
+    drop(client);
+    until("the stream to detach", || server.script.seats() == 0).await;
+
+    // Everything is again as it says: it is told so all the same, once.
+    server.script.publish(clusters(&[("a", "1")]));
+    let mut client = server.sotw().await;
+    client
+        .requests
+        .unbounded_send(back(&accepted.version_info))
+        .unwrap();
+    let whole = soon("a response", client.responses.message())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(whole.version_info, accepted.version_info);
+    client
+        .requests
+        .unbounded_send(answer(&whole.nonce, None))
+        .unwrap();
+    until("the acknowledgement", || {
+        let clients = server.connections.clients();
+        clients
+            .iter()
+            .any(|client| client.report.types[ResourceType::Cluster.index()].unacknowledged == 0)
+    })
+    .await;
+    drop(client);
+    until("the stream to detach", || server.script.seats() == 0).await;
+
+    let mut client = server.sotw().await;
+    client
+        .requests
+        .unbounded_send(back(&accepted.version_info))
+        .unwrap();
+    until("the stream", || server.script.seats() == 1).await;
+    server.script.publish(clusters(&[("c", "1")]));
+    let next = soon("a response", client.responses.message())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_ne!(next.version_info, accepted.version_info);
+}
+
+#[tokio::test]
 async fn services_of_one_type_know_it() {
     let server = start(Limits::default(), Some(clusters(&[("a", "1")])));
     let mut client = ClusterDiscoveryServiceClient::new(server.channel(1 << 20).await);
