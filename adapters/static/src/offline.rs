@@ -66,7 +66,7 @@ pub fn read_file(path: &Path) -> Result<File, ReadError> {
             Ok(named(name, &text, format))
         }
         Content::Unreadable(error) => Err(error),
-        Content::Gone => Err(absent(name)),
+        Content::Gone => Err(absent(path)),
     }
 }
 
@@ -84,7 +84,7 @@ pub fn read_mesh_config(path: &Path) -> Result<(Option<MeshConfig>, Vec<Finding>
     let text = match content(path) {
         Content::Text(text) => text,
         Content::Unreadable(error) => return Err(error),
-        Content::Gone => return Err(absent(name)),
+        Content::Gone => return Err(absent(path)),
     };
     let source = Source {
         path: &name,
@@ -110,10 +110,13 @@ pub fn read_mesh_config(path: &Path) -> Result<(Option<MeshConfig>, Vec<Finding>
     Ok((config, finding.into_iter().collect()))
 }
 
-fn absent(path: String) -> ReadError {
+fn absent(path: &Path) -> ReadError {
+    let found = path.symlink_metadata();
     ReadError::Io {
-        path,
-        source: std::io::ErrorKind::NotFound.into(),
+        path: path.display().to_string(),
+        source: found
+            .err()
+            .unwrap_or_else(|| std::io::ErrorKind::IsADirectory.into()),
     }
 }
 

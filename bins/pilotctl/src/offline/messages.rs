@@ -122,16 +122,11 @@ impl Message {
             key,
             at,
         } = unknown;
-        let known: Vec<_> = rules::kinds()
-            .iter()
-            .map(|kind| format!("{}/{} {}", kind.group, kind.versions.join("|"), kind.name))
-            .collect();
         let what = format!(
-            "objects of the kind {} of {api_version} are not read: it has no effect",
+            "{} of {api_version} is not read: the object has no effect",
             key.kind
         );
-        let problem = Problem::warning("kind", what)
-            .hint(format!("kinds that are read: {}", known.join(", ")));
+        let problem = Problem::warning("kind", what).hint(known_kinds(key));
         Self::new(at, Some(key), &problem)
     }
 
@@ -161,6 +156,26 @@ impl Message {
         };
         Self::new(at, Some(&source.object), &problem)
     }
+}
+
+/// What can be written instead: the kind that is meant if there is one that differs only in spelling or group, else all.
+fn known_kinds(written: &ObjectKey) -> String {
+    let meant = rules::kinds()
+        .iter()
+        .find(|kind| kind.name.eq_ignore_ascii_case(written.kind.as_str()));
+    if let Some(kind) = meant {
+        let version = kind.versions.first().copied().unwrap_or_default();
+        return format!("did you mean {} of {}/{version}?", kind.name, kind.group);
+    }
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for kind in rules::kinds() {
+        groups.entry(kind.group).or_default().push(kind.name);
+    }
+    let groups: Vec<_> = groups
+        .iter()
+        .map(|(group, kinds)| format!("{} of {group}", kinds.join(", ")))
+        .collect();
+    format!("what is read: {}", groups.join("; "))
 }
 
 impl Named {

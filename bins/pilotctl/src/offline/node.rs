@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use pilothouse_core::model::Proxy;
+use pilothouse_core::model::{NodeId, Proxy};
 use pilothouse_xds::{json, server};
 use serde_json::{Map, Value, json};
 
@@ -18,9 +18,10 @@ pub struct NodeArgs {
         long,
         value_name = "NODE_ID",
         required_unless_present = "node",
-        conflicts_with = "node"
+        conflicts_with = "node",
+        value_parser = str::parse::<NodeId>
     )]
-    pub proxy: Option<String>,
+    pub proxy: Option<NodeId>,
 
     /// A file with its node, JSON or YAML: id, metadata, locality; or with a whole bootstrap of Envoy's.
     #[arg(long, value_name = "FILE")]
@@ -46,7 +47,7 @@ impl NodeArgs {
     /// It does not say whose configuration is wanted.
     pub(super) fn read(&self) -> Result<Node> {
         let mut node = match (&self.proxy, &self.node) {
-            (Some(id), _) => json!({ "id": id }),
+            (Some(id), _) => json!({ "id": id.to_string() }),
             (None, Some(path)) => {
                 let text = fs::read_to_string(path)
                     .with_context(|| format!("--node: cannot read {}", path.display()))?;
@@ -58,7 +59,7 @@ impl NodeArgs {
         let bytes = json::from_json(NODE, &node).context(
             "the node is not one of Envoy's: it has `id`, and may have `cluster`, `metadata` and `locality`",
         )?;
-        let proxy = server::proxy(&bytes).context("no proxy is described")?;
+        let proxy = server::proxy(&bytes).context("discovery would refuse this proxy")?;
         Ok(Node {
             written: node,
             proxy,

@@ -111,6 +111,6 @@ fn resources(set: &Set) -> Result<Vec<Value>> {
 }
 
 fn write_json(out: &mut dyn Write, value: &Value) -> Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }

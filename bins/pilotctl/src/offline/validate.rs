@@ -47,7 +47,12 @@ pub(crate) async fn validate(args: ValidateArgs, out: &mut dyn Write) -> Result<
     let messages = messages.sorted();
     match args.output {
         Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, &json!({ "messages": messages }))?;
+            let found = json!({
+                "files": sources.files.len(),
+                "objects": sources.objects(),
+                "messages": messages,
+            });
+            serde_json::to_writer_pretty(&mut *out, &found).map_err(io::Error::from)?;
             writeln!(out)?;
         }
         Output::Text => {
