@@ -1,0 +1,83 @@
+//! HTTP/1.1 on one socket that anybody can reach: bounded in connections, and in what a slow peer can hold.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::local::Peer;
+
+/// The most connections at a time; further ones wait in the kernel.
+const CONNECTIONS: usize = 256;
+/// A connection without a complete request for this long is closed.
+const REQUEST_WITHIN: Duration = Duration::from_secs(15);
+/// After a stop a connection has this long to end its response.
+const GRACE: Duration = Duration::from_secs(1);
+/// After an accept that failed for want of a resource.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Serves `router` until `stop`, then lets responses under way end.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    // The semaphore is never closed, so waiting for room ends with a permit.
+    while let Some(Ok(permit)) = stop
+        .run_until_cancelled(Arc::clone(&room).acquire_owned())
+        .await
+    {
+        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else {
+            break;
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, peer)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection(stream, Peer(peer), router, stop).await;
+                    drop(permit);
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_WITHIN)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = match stop.run_until_cancelled(connection.as_mut()).await {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(GRACE, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
