@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use pilothouse_core::model::{Locality, NodeId};
 use pilothouse_xds::bootstrap::{
-    BootstrapParams, DiscoveryAddress, Variant, bootstrap, bootstrap_json,
+    Beside, BootstrapParams, DiscoveryAddress, Variant, bootstrap, bootstrap_json,
 };
 use serde_json::{Map, Value, json};
 
@@ -116,6 +116,7 @@ impl Sidecar {
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             discovery: DiscoveryAddress::Ip(discovery),
             variant: self.variant,
+            beside: Beside::default(),
         })
     }
 

@@ -2,7 +2,9 @@
 
 use pilothouse_core::model::Locality;
 use pilothouse_tests::envoy::{Binary, VERSIONS};
-use pilothouse_xds::bootstrap::{BootstrapParams, DiscoveryAddress, Variant, bootstrap_json};
+use pilothouse_xds::bootstrap::{
+    Beside, BootstrapParams, DiscoveryAddress, Readiness, Variant, bootstrap_json,
+};
 use serde_json::{Map, json};
 
 #[tokio::test]
@@ -14,10 +16,22 @@ async fn every_form_is_accepted() {
         DiscoveryAddress::Host("localhost".to_owned(), 15010),
         DiscoveryAddress::Unix(dir.path().join("xds.sock")),
     ];
+    let whole = Beside {
+        secrets: Some(dir.path().join("sds.sock")),
+        prometheus: Some("0.0.0.0:15090".parse().unwrap()),
+        readiness: Some(Readiness {
+            listen: "[::]:15021".parse().unwrap(),
+            agent: "127.0.0.1:15020".parse().unwrap(),
+        }),
+        outlier_log: Some(dir.path().join("ejected.log")),
+    };
     for version in VERSIONS {
         let binary = Binary::find_version(version).unwrap();
         for discovery in &forms {
-            for variant in [Variant::Delta, Variant::Sotw] {
+            for (variant, beside) in [
+                (Variant::Delta, &whole),
+                (Variant::Sotw, &Beside::default()),
+            ] {
                 let params = BootstrapParams {
                     node: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local"
                         .parse()
@@ -31,6 +45,7 @@ async fn every_form_is_accepted() {
                     admin: "127.0.0.1:0".parse().unwrap(),
                     discovery: discovery.clone(),
                     variant,
+                    beside: beside.clone(),
                 };
                 let bootstrap = bootstrap_json(&params).unwrap();
                 binary

@@ -1,11 +1,11 @@
-//! The bootstrap of an Envoy that takes its configuration from discovery: who it is, where discovery is, and nothing else.
+//! The bootstrap of a client that takes its configuration from discovery: who it is, where discovery is, and what is on its own
+//! machine.
 //!
 //! It is what must be there before the first response; everything after that comes over ADS.
 
-mod grpc;
-
 mod beside;
 mod clusters;
+mod grpc;
 mod statistics;
 
 use std::iter;
@@ -28,10 +28,9 @@ use prost::{Message, Name};
 use serde_json::{Map, Value};
 
 pub use beside::{Beside, Readiness, SECRETS_CLUSTER};
+pub use grpc::{GrpcBootstrapParams, grpc_bootstrap_json};
 
 use crate::json::{self, JsonError};
-
-pub use grpc::{GrpcBootstrapParams, grpc_bootstrap_json};
 
 /// The cluster that discovery is reached through.
 pub const DISCOVERY_CLUSTER: &str = "xds-grpc";

@@ -14,6 +14,7 @@ use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
 };
 use serde_json::Value;
+use serde_path_to_error::Track;
 use thiserror::Error;
 
 /// The descriptors of Envoy's API as `envoy-types` has it, and of the `TypedStruct`s that it lacks.
@@ -50,10 +51,12 @@ pub enum JsonError {
         error: serde_json::Error,
     },
     /// The JSON does not describe a message of the type.
-    #[error("the JSON is no {name}: {error}")]
+    #[error("the JSON is no {name}: {path}: {error}")]
     Unreadable {
         /// The type's full name.
         name: String,
+        /// Where in the JSON.
+        path: String,
         /// What is wrong.
         error: serde_json::Error,
     },
@@ -92,8 +95,15 @@ pub fn from_json(type_name: &str, json: &Value) -> Result<Vec<u8>, JsonError> {
     let descriptor = descriptor(type_name)?;
     let name = descriptor.full_name().to_owned();
     let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let message = DynamicMessage::deserialize_with_options(descriptor, json.clone(), &options)
-        .map_err(|error| JsonError::Unreadable { name, error })?;
+    let mut track = Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(json, &mut track);
+    let message = DynamicMessage::deserialize_with_options(descriptor, tracked, &options).map_err(
+        |error| JsonError::Unreadable {
+            name,
+            path: track.path().to_string(),
+            error,
+        },
+    )?;
     Ok(message.encode_to_vec())
 }
 
@@ -152,6 +162,11 @@ mod tests {
         check("x/acme.Foo", json!({}), "\"acme.Foo\" is no message type");
         check(CLUSTER, json!({"nome": "a"}), "nome");
         check(CLUSTER, json!({"type": "NO"}), "NO");
+        check(
+            CLUSTER,
+            json!({"load_assignment": {"endpoints": [{}, {"priority": "x"}]}}),
+            "load_assignment.endpoints[1].priority: ",
+        );
         assert!(matches!(
             to_json(CLUSTER, &[255]),
             Err(JsonError::Bytes { .. })

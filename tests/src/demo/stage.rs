@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use pilothouse_core::model::{Locality, NodeId};
-use pilothouse_xds::bootstrap::{BootstrapParams, DiscoveryAddress, Variant, bootstrap_json};
+use pilothouse_xds::bootstrap::{
+    Beside, BootstrapParams, DiscoveryAddress, Variant, bootstrap_json,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -251,6 +253,7 @@ impl Sidecar {
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             discovery: DiscoveryAddress::Ip(discovery),
             variant: Variant::Delta,
+            beside: Beside::default(),
         };
         let envoy = Envoy::start(
             binary,
