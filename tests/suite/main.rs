@@ -15,6 +15,7 @@ mod discovery;
 mod envoy_static;
 mod every_envoy;
 mod files;
+mod grpc_proxyless;
 mod protocol;
 mod refusal;
 mod serving;
