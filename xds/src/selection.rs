@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{
-    Address, ClusterId, DataPlane, Endpoint, Interception, NamespaceName, Proxy, Service,
+    Address, Cidr, ClusterId, DataPlane, Endpoint, Interception, NamespaceName, Proxy, Service,
     ServiceKey, ServicePort, ServiceSource,
 };
 
@@ -38,6 +38,50 @@ impl Family {
     }
 }
 
+/// Which virtual addresses services have for a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Addressing {
+    /// Whose addresses count.
+    pub cluster: ClusterId,
+    /// The automatic ones that count, too: clients learn them from the name table, so these are for proxies whose clients' DNS
+    /// is captured (`DNS_CAPTURE`, unless `DNS_AUTO_ALLOCATE` is false).
+    pub automatic: Option<Family>,
+}
+
+impl Addressing {
+    fn of(proxy: &Proxy) -> Self {
+        let metadata = |key| proxy.metadata.get(key).map(|value| &**value);
+        let automatic = captures_dns(proxy) && metadata("DNS_AUTO_ALLOCATE") != Some("false");
+        Self {
+            cluster: proxy.cluster.clone(),
+            automatic: automatic.then(|| Family::of(&proxy.addresses)),
+        }
+    }
+
+    /// The virtual addresses of a service: the automatic one where it has one, in place of what stands for any address.
+    pub fn addresses_of<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = Cidr> + 'a {
+        let given = self.automatic.zip(service.automatic);
+        let (v4, v6) = match given {
+            Some((family, given)) => (
+                (family != Family::V6).then_some(IpAddr::V4(given.v4)),
+                (family != Family::V4).then_some(IpAddr::V6(given.v6)),
+            ),
+            None => (None, None),
+        };
+        let stated = service.addresses_in(&self.cluster);
+        let stated = stated.filter(move |_| given.is_none()).copied();
+        v4.into_iter().chain(v6).map(Cidr::from).chain(stated)
+    }
+}
+
+/// Whether the proxy's clients ask it about names.
+fn captures_dns(proxy: &Proxy) -> bool {
+    proxy
+        .metadata
+        .get("DNS_CAPTURE")
+        .is_some_and(|value| &**value == "true")
+}
+
 /// What outbound clusters read of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ForClusters {
@@ -57,8 +101,8 @@ pub struct ForAssignments {
 /// What outbound listeners read of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ForListeners {
-    /// Whose virtual addresses count.
-    pub cluster: ClusterId,
+    /// The virtual addresses that are listened on.
+    pub addresses: Addressing,
     /// How traffic gets to the proxy.
     pub interception: Interception,
     /// Which addresses wildcards stand for.
@@ -74,8 +118,8 @@ pub struct ForListeners {
 /// What routes read of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ForRoutes {
-    /// Whose virtual addresses count.
-    pub cluster: ClusterId,
+    /// The virtual addresses that stand for names.
+    pub addresses: Addressing,
     /// The DNS domain that short names are completed with.
     pub domain: Arc<str>,
     /// Whether it has an HTTP proxy listener though mesh config has none.
@@ -198,7 +242,7 @@ impl ForEnvoy {
                 without: missing.among(Extension::OF_CLUSTERS),
             },
             listeners: ForListeners {
-                cluster: proxy.cluster.clone(),
+                addresses: Addressing::of(proxy),
                 interception: proxy.interception,
                 family,
                 unprivileged: metadata("UNPRIVILEGED_POD") == Some("true"),
@@ -206,7 +250,7 @@ impl ForEnvoy {
                 without: missing.among(Extension::OF_LISTENERS),
             },
             routes: ForRoutes {
-                cluster: proxy.cluster.clone(),
+                addresses: Addressing::of(proxy),
                 domain: proxy.id.domain.clone(),
                 http_proxy: http_proxy.is_some(),
                 without: missing.among(Extension::OF_ROUTES),

@@ -89,7 +89,7 @@ impl View {
             .map(|(_, service)| service)
     }
 
-    /// The services that have this single address, in whatever cluster, and this port, by host.
+    /// The services that have this single address, stated for whatever cluster or automatic, and this port, by host.
     pub fn at(&self, ip: IpAddr, port: u16) -> impl Iterator<Item = &Arc<Service>> {
         let all = self.addresses.range((ip, port, None)..);
         all.take_while(move |((i, p, _), _)| (*i, *p) == (ip, port))
@@ -167,13 +167,15 @@ fn ports(service: &Service) -> Vec<(u16, Class, Option<Host>)> {
 }
 
 fn addresses(service: &Service) -> Vec<(IpAddr, u16, Option<Host>)> {
-    let all = service
-        .addresses
-        .values()
-        .flatten()
-        .filter(|address| is_virtual_ip(address));
-    let pairs =
-        all.flat_map(|address| proxied_ports(service).map(|(port, _)| (address.ip(), port.port)));
+    let stated = service.addresses.values().flatten();
+    let stated = stated
+        .filter(|address| is_virtual_ip(address))
+        .map(Cidr::ip);
+    let given = service.automatic.into_iter();
+    let given = given.flat_map(|given| [IpAddr::V4(given.v4), IpAddr::V6(given.v6)]);
+    let pairs = stated
+        .chain(given)
+        .flat_map(|ip| proxied_ports(service).map(move |(port, _)| (ip, port.port)));
     pairs
         .map(|(ip, port)| (ip, port, Some(service.key.host.clone())))
         .collect()

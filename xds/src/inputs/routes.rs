@@ -137,9 +137,8 @@ fn member(
     service: &Arc<Service>,
     port: &ServicePort,
 ) -> Member {
-    let addresses = service
-        .addresses_in(&projection.cluster)
-        .filter(|address| is_virtual_ip(address));
+    let addresses = projection.addresses.addresses_of(service);
+    let addresses = addresses.filter(is_virtual_ip);
     Member {
         addresses: addresses.map(|address| address.ip()).collect(),
         aliases: view
@@ -157,8 +156,8 @@ fn has_http_proxy(mesh: &Mesh, projection: &ForRoutes) -> bool {
 
 /// Whether there are listeners that no other service shares.
 fn has_own_address(mesh: &Mesh, projection: &ForRoutes, service: &Service) -> bool {
-    service.addresses_in(&projection.cluster).any(is_virtual_ip)
-        || is_dialled_by_endpoint(mesh, service)
+    let mut addresses = projection.addresses.addresses_of(service);
+    addresses.any(|address| is_virtual_ip(&address)) || is_dialled_by_endpoint(mesh, service)
 }
 
 /// The ports of a service that requests may be routed to.

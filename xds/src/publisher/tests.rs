@@ -210,7 +210,10 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
                 vec![Cidr::from(IpAddr::from([240, 240, 0, n]))],
             )]),
         },
-        automatic: None,
+        // Where nothing is stated; now and then the same as what another service states.
+        automatic: matches!((vip, shape), (0, 0 | 2 | 4))
+            .then(|| AutomaticAddress::at(u16::from(ports % 3)))
+            .flatten(),
         resolution: match shape {
             0 | 1 | 4 => Resolution::ClientSide,
             2 => Resolution::Dns,
@@ -256,7 +259,13 @@ fn proxies() -> Vec<Proxy> {
         envoy: None,
         ..proxy
     };
+    let capturing = |proxy: Proxy| Proxy {
+        metadata: BTreeMap::from([("DNS_CAPTURE".into(), "true".into())]),
+        ..proxy
+    };
     vec![
+        capturing(proxy("north", 1, Interception::Redirect)),
+        capturing(proxy("east", 6, Interception::Tproxy)),
         proxy("north", 1, Interception::Redirect),
         proxy("north", 2, Interception::None),
         proxy("south", 3, Interception::Redirect),

@@ -38,10 +38,10 @@ pub(super) fn slots(
         let ips = if is_dialled(mesh, projection, service) {
             endpoint_ips(mesh, service)
         } else {
-            service
-                .addresses_in(&projection.cluster)
-                .filter(|address| is_virtual_ip(address))
-                .map(Cidr::ip)
+            let addresses = projection.addresses.addresses_of(service);
+            addresses
+                .filter(is_virtual_ip)
+                .map(|address| address.ip())
                 .collect()
         };
         slots.extend(ips.into_iter().map(Slot::Ip));
@@ -101,7 +101,7 @@ fn claim(
         cidrs: Vec::new(),
         everywhere: true,
     };
-    let addresses = || service.addresses_in(&projection.cluster);
+    let addresses = || projection.addresses.addresses_of(service);
     let dialled = is_dialled(mesh, projection, service);
     match slot {
         Slot::Loopback => Some(everything),
@@ -109,12 +109,12 @@ fn claim(
         Slot::Wildcard if dialled => None,
         Slot::Wildcard => {
             let is_any =
-                |address: &&Cidr| address.prefix_len() == 0 || address.ip().is_unspecified();
+                |address: &Cidr| address.prefix_len() == 0 || address.ip().is_unspecified();
             let everywhere =
                 addresses().next().is_none() || addresses().any(|address| is_any(&address));
             let blocks = addresses().filter(|address| !address.is_single() && !is_any(address));
             let claim = Claim {
-                cidrs: blocks.copied().collect(),
+                cidrs: blocks.collect(),
                 everywhere,
             };
             (claim.everywhere || !claim.cidrs.is_empty()).then_some(claim)
@@ -124,7 +124,7 @@ fn claim(
             .any(|other| other.key == service.key)
             .then_some(everything),
         Slot::Ip(ip) => addresses()
-            .any(|address| is_virtual_ip(address) && address.ip() == ip)
+            .any(|address| is_virtual_ip(&address) && address.ip() == ip)
             .then_some(everything),
     }
 }
@@ -132,7 +132,7 @@ fn claim(
 /// Whether clients dial the endpoints of a service, as it has no address that such proxies know.
 fn is_dialled(mesh: &Mesh, projection: &ForListeners, service: &Service) -> bool {
     is_dialled_by_endpoint(mesh, service)
-        && service.addresses_in(&projection.cluster).next().is_none()
+        && projection.addresses.addresses_of(service).next().is_none()
 }
 
 fn endpoint_ips(mesh: &Mesh, service: &Service) -> BTreeSet<IpAddr> {

@@ -1,5 +1,9 @@
+use std::net::IpAddr;
+
 use pilothouse_core::mesh::{Mesh, MeshConfig, OutboundPolicy};
-use pilothouse_core::model::{Labels, Protocol, Proxy, Resolution, ServiceSource};
+use pilothouse_core::model::{
+    AutomaticAddress, Labels, Protocol, Proxy, Resolution, ServicePort, ServiceSource,
+};
 
 use crate::inputs::{Generator, Listeners};
 use crate::resource::{Name, ResourceType};
@@ -51,6 +55,53 @@ fn requests_share_a_port_and_connections_go_by_address() {
             &format!("10.1.0.1_82: {PLAIN} → routes a.com:82, else → outbound|82||a.com"),
         ],
     );
+}
+
+#[test]
+fn automatic_addresses_are_for_those_who_capture_dns() {
+    let given = |host, ports: &[ServicePort]| {
+        let service = service(host, ports.to_vec());
+        let given = service.with(|s| s.automatic = AutomaticAddress::at(0));
+        (given, vec![])
+    };
+    let mesh = mesh([given("a.com", &[tcp(81), auto(82), http(80)])]);
+    let with = |metadata: &[(&str, &str)], more: Option<&str>| {
+        let mut proxy = sidecar();
+        let metadata = metadata
+            .iter()
+            .map(|&(key, value)| (key.into(), value.into()));
+        proxy.metadata.extend(metadata);
+        proxy
+            .addresses
+            .extend(more.map(|ip| ip.parse::<IpAddr>().unwrap()));
+        proxy
+    };
+    let http = format!("0.0.0.0_80: {PLAIN} → routes 80, else → PassthroughCluster");
+    let without = [
+        &http,
+        "0.0.0.0_81: → outbound|81||a.com",
+        &format!("0.0.0.0_82: {PLAIN} → routes 82, else → outbound|82||a.com"),
+    ];
+    check(&mesh, &sidecar(), &without);
+    let capture = ("DNS_CAPTURE", "true");
+    check(
+        &mesh,
+        &with(&[capture, ("DNS_AUTO_ALLOCATE", "false")], None),
+        &without,
+    );
+    check(&mesh, &with(&[("DNS_CAPTURE", "false")], None), &without);
+    let four = [
+        "240.240.0.1_81: → outbound|81||a.com",
+        &format!("240.240.0.1_82: {PLAIN} → routes a.com:82, else → outbound|82||a.com"),
+    ];
+    check(
+        &mesh,
+        &with(&[capture], None),
+        &[&[http.as_str()], &four[..]].concat(),
+    );
+    let mut both = listeners(&mesh, &with(&[capture], Some("fd00::7")));
+    both.retain(|line| line.contains("_81"));
+    assert_eq!(both, ["2001:2::f0f0:1_81: → outbound|81||a.com", four[0]]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use pilothouse_core::mesh::{Mesh, MeshConfig, OutboundPolicy};
-use pilothouse_core::model::{Host, Proxy, Resolution, ServiceSource};
+use pilothouse_core::model::{AutomaticAddress, Host, Proxy, Resolution, ServiceSource};
 use serde_json::{Value as Json, json};
 
 use crate::resource::ResourceType;
@@ -140,6 +140,23 @@ fn a_name_goes_to_whose_full_name_it_is_and_then_to_the_oldest() {
             "a:80: a a. 10.1.0.2",
             "allow_any: *",
         ],
+    );
+}
+
+#[test]
+fn an_automatic_address_is_a_name_for_those_who_capture_dns() {
+    let mesh = mesh([(
+        service("a.com", [http(80)]).with(|s| s.automatic = AutomaticAddress::at(254)),
+        vec![],
+    )]);
+    check(&mesh, "80", &["a.com:80: a.com a.com.", "allow_any: *"]);
+    let mut capturing = sidecar();
+    capturing
+        .metadata
+        .insert("DNS_CAPTURE".into(), "true".into());
+    assert_eq!(
+        hosts(&mesh, &capturing, "80"),
+        ["a.com:80: a.com a.com. 240.240.1.1", "allow_any: *"]
     );
 }
 
