@@ -21,7 +21,7 @@ check:
 
 # Cargo builds the binaries of packages that have integration tests together with those.
 test: envoy grpc
-	PREBUILT='pilot-discovery custom-adapter' $(CARGO) test --workspace --locked --no-fail-fast
+	PREBUILT='pilot-discovery custom-adapter pilotctl' $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
 	$(CARGO) fmt --all --check
