@@ -81,3 +81,52 @@ async fn connection(stream: TcpStream, peer: Peer, router: Router, stop: Cancell
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    /// A server with one page, and a connection to it.
+    async fn start(tasks: &mut JoinSet<()>, stop: &CancellationToken) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "here"));
+        tasks.spawn(serve(listener, router, stop.clone()));
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_idle_connections_at_once() {
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let mut stream = start(&mut tasks, &stop).await;
+        let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 1024];
+        let length = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..length].ends_with(b"here"));
+        let before = Instant::now();
+        stop.cancel();
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+        timeout(GRACE, tasks.join_next()).await.unwrap();
+        assert!(before.elapsed() < GRACE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_nothing_is_sent_away() {
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let mut stream = start(&mut tasks, &stop).await;
+        let before = Instant::now();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: lo")
+            .await
+            .unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(before.elapsed() >= REQUEST_WITHIN);
+        assert!(!String::from_utf8_lossy(&answer).contains("here"));
+    }
+}

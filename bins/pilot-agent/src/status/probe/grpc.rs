@@ -105,3 +105,67 @@ fn frame(message: &impl Message) -> Bytes {
     frame.extend_from_slice(&message.encode_to_vec());
     frame.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::{HeaderMap, HeaderValue};
+    use axum::response::Response;
+    use axum::routing::post;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A health service in the words of the protocol: knows `slow`, `broken` and the server itself.
+    async fn health(body: Bytes) -> Response {
+        let request = HealthCheckRequest::decode(&body[HEAD..]).unwrap();
+        let status = match request.service.as_str() {
+            "" => SERVING,
+            "broken" => 2,
+            _ => {
+                // What is not found has no message, and its trailers are headers.
+                return Response::builder()
+                    .header(header::CONTENT_TYPE, "application/grpc")
+                    .header("grpc-status", "5")
+                    .header("grpc-message", "unknown service")
+                    .body(Body::empty())
+                    .unwrap();
+            }
+        };
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        let body = Full::new(frame(&HealthCheckResponse { status }))
+            .with_trailers(std::future::ready(Some(Ok(trailers))));
+        Response::builder()
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .body(Body::new(body))
+            .unwrap()
+    }
+
+    async fn check(router: Router, service: &str) -> Result<(), String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, router).await });
+        let stream = TcpStream::connect(at).await.unwrap();
+        ask(stream, service)
+            .await
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    #[tokio::test]
+    async fn what_a_health_service_says() {
+        let router = || Router::new().route("/grpc.health.v1.Health/Check", post(health));
+        assert_eq!(check(router(), "").await, Ok(()));
+        for (service, expected) in [
+            ("broken", "says NOT_SERVING"),
+            ("other", "the gRPC status 5: unknown service"),
+        ] {
+            let error = check(router(), service).await.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = check(Router::new(), "").await.unwrap_err();
+        assert!(error.contains("404"), "{error}");
+    }
+}

@@ -75,3 +75,43 @@ impl ServerCertVerifier for Any {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_certificate_of_nobody_for_another_name_will_do() {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key.into())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            stream.write_all(b"hello").await.unwrap();
+        });
+        let stream = TcpStream::connect(at).await.unwrap();
+        let mut stream = Unverified::new().unwrap().wrap(stream).await.unwrap();
+        let mut said = [0; 5];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"hello");
+    }
+}
