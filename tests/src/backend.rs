@@ -35,6 +35,11 @@ impl Backend {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("binding {address} for the backend {name}"))?;
+        Self::start_on(name, listener)
+    }
+
+    /// Serves on a socket, wherever that stands.
+    pub fn start_on(name: &str, listener: TcpListener) -> Result<Self> {
         let address = listener
             .local_addr()
             .context("asking for a bound address")?;

@@ -27,6 +27,20 @@ pub async fn get(address: SocketAddr, host: &str, path: &str, within: Duration) 
     send(Method::GET, address, host, path, within).await
 }
 
+/// Sends `GET path` over a connection that is there.
+pub async fn get_over(
+    stream: TcpStream,
+    host: &str,
+    path: &str,
+    within: Duration,
+) -> Result<Answer> {
+    let what = format!("GET {path} (host {host}) over {stream:?}");
+    timeout(within, exchange(stream, Method::GET, host, path))
+        .await
+        .with_context(|| format!("{what}: no answer within {within:?}"))?
+        .with_context(|| what.clone())
+}
+
 /// Sends `GET path` to `address` and parses the answer, which must have status 200, as JSON.
 pub async fn get_json(
     address: SocketAddr,
@@ -53,14 +67,17 @@ pub async fn send(
     within: Duration,
 ) -> Result<Answer> {
     let what = || format!("{method} http://{address}{path} (host {host})");
-    timeout(within, exchange(method.clone(), address, host, path))
+    let connected = async {
+        let stream = TcpStream::connect(address).await.context("connecting")?;
+        exchange(stream, method.clone(), host, path).await
+    };
+    timeout(within, connected)
         .await
         .with_context(|| format!("{}: no answer within {within:?}", what()))?
         .with_context(what)
 }
 
-async fn exchange(method: Method, address: SocketAddr, host: &str, path: &str) -> Result<Answer> {
-    let stream = TcpStream::connect(address).await.context("connecting")?;
+async fn exchange(stream: TcpStream, method: Method, host: &str, path: &str) -> Result<Answer> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .context("opening HTTP/1.1")?;

@@ -12,6 +12,7 @@ pub mod envoy;
 pub mod grpc;
 pub mod http;
 pub mod mesh_dir;
+pub mod netns;
 pub mod ports;
 pub mod process;
 pub mod relay;
