@@ -27,6 +27,8 @@ mod responses;
 mod sieve;
 mod status;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod upstream;
 mod wire;

@@ -190,8 +190,7 @@ fn find(bytes: &[u8], variant: Variant, wanted: &str) -> Option<Found> {
 fn type_url(response: &[u8], variant: Variant) -> Option<&[u8]> {
     const RESOURCE: u32 = 2;
     const TYPE_URL: u32 = 4;
-    let mut fields = Fields(response);
-    while let Some(field) = fields.next() {
+    for field in Fields(response) {
         match field.tag {
             TYPE_URL if field.whole => return Some(field.value),
             RESOURCE => {
