@@ -16,6 +16,8 @@ mod envoy_static;
 mod every_envoy;
 mod files;
 mod grpc_proxyless;
+mod pilotctl_inspect;
+mod pilotctl_offline;
 mod protocol;
 mod refusal;
 mod serving;

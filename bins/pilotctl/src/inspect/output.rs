@@ -1,6 +1,6 @@
 //! The forms of output.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -25,10 +25,13 @@ impl Output {
         match self {
             Self::Short => return Ok(false),
             Self::Json => {
-                serde_json::to_writer_pretty(&mut *out, value)
+                // Standard output is flushed at every line, of which there may be millions.
+                let mut out = BufWriter::new(out);
+                serde_json::to_writer_pretty(&mut out, value)
                     .map_err(std::io::Error::from)
                     .context("writing JSON")?;
                 writeln!(out)?;
+                out.flush()?;
             }
             Self::Yaml => {
                 // Text first: an error of `out` is to stay one, so that a closed pipe is known as such.

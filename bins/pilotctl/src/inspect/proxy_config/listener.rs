@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::Output;
 use super::super::dump::{Dump, Section};
-use super::super::json::{address, list};
+use super::super::json::{address, list, text};
 use super::super::table::{Cell, Table};
 use super::{Source, in_use, passes, write_notes};
 use chain::Chain;
@@ -81,7 +81,11 @@ pub(super) fn data<'a>(dump: &'a Dump, filter: &Filter) -> Vec<&'a Value> {
 pub(super) fn print(dump: &Dump, filter: &Filter, out: &mut dyn Write) -> Result<()> {
     let mut table = Table::new(&["ADDRESSES", "PORT", "MATCH", "DESTINATION"]);
     for row in rows(dump, filter) {
-        let addresses = row.addresses.join(",");
+        // What no socket leads to is reached by its name.
+        let addresses = match row.addresses.as_slice() {
+            [] => text(&row.listener["name"]).to_owned(),
+            addresses => addresses.join(","),
+        };
         for chain in row.chains {
             table.row([
                 Cell::or_dash(&addresses),

@@ -5,14 +5,14 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde_json::Value;
 
 use super::super::Output;
+use super::super::json::text;
 use super::super::peer::{Peer, encoded};
 use super::super::table::{Cell, Table, Tone};
 use super::source;
 
-/// Envoy's level when it is not told another.
-const DEFAULT: &str = "info";
 const LEVELS: [&str; 7] = [
     "trace", "debug", "info", "warning", "error", "critical", "off",
 ];
@@ -32,7 +32,7 @@ pub struct LogArgs {
     /// Levels to set: NAME:LEVEL,..., or LEVEL for all. Levels are trace, debug, info, warning, error, critical, off.
     #[arg(long, value_name = "LEVELS")]
     pub level: Option<String>,
-    /// Sets every level to info.
+    /// Sets the levels that Envoy was started with.
     #[arg(short, long, conflicts_with = "level")]
     pub reset: bool,
     /// How to print.
@@ -42,12 +42,13 @@ pub struct LogArgs {
 
 pub(super) async fn run(args: &LogArgs, out: &mut dyn Write) -> Result<()> {
     let envoy = source::envoy(args.proxy.as_deref(), args.proxy_admin.as_deref())?;
+    let started: Value;
     let wanted = match (&args.level, args.reset) {
         (Some(level), _) => Wanted::parse(level)?,
-        (None, true) => Wanted {
-            all: Some(DEFAULT),
-            named: BTreeMap::new(),
-        },
+        (None, true) => {
+            started = envoy.get_json("/server_info").await?;
+            Wanted::started_with(&started["command_line_options"])?
+        }
         (None, false) => Wanted::default(),
     };
     let mut page = post(&envoy, "").await?;
@@ -91,6 +92,19 @@ impl<'a> Wanted<'a> {
                 }
             }
         }
+        Ok(wanted)
+    }
+
+    /// What its command line says: a level for all, and others for some.
+    fn started_with(options: &'a Value) -> Result<Self> {
+        let mut wanted = match text(&options["component_log_level"]) {
+            "" => Self::default(),
+            some => Self::parse(some)?,
+        };
+        wanted.all = Some(match text(&options["log_level"]) {
+            "" => "info",
+            all => level(all)?,
+        });
         Ok(wanted)
     }
 }
@@ -143,6 +157,8 @@ fn print(levels: &Levels, out: &mut dyn Write) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -156,6 +172,21 @@ mod tests {
         for wrong in ["", "loud", "http:", "http:loud", "http=debug"] {
             let error = Wanted::parse(wrong).unwrap_err().to_string();
             assert!(error.contains("is no log level"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_it_was_started_with() {
+        for (options, all, named) in [
+            (json!({}), "info", BTreeMap::new()),
+            (
+                json!({ "log_level": "warning", "component_log_level": "misc:error,http:off" }),
+                "warning",
+                BTreeMap::from([("misc", "error"), ("http", "off")]),
+            ),
+        ] {
+            let wanted = Wanted::started_with(&options).unwrap();
+            assert_eq!((wanted.all, wanted.named), (Some(all), named), "{options}");
         }
     }
 

@@ -50,11 +50,15 @@ pub(super) fn one(
         if n > 0 {
             writeln!(out)?;
         }
+        let version = match proxy.version.as_str() {
+            "" => "of unknown version".to_owned(),
+            version => format!("Envoy {version}"),
+        };
         writeln!(
             out,
-            "{} (Envoy {}), connected to {}",
+            "{} ({}), connected to {}",
             visible(&proxy.id),
-            visible(&proxy.version),
+            visible(&version),
             visible(&proxy.discovery)
         )?;
         let mut table = Table::new(&[
@@ -174,7 +178,7 @@ fn compared(difference: &Difference, out: &mut dyn Write) -> io::Result<()> {
     if difference.is_none() {
         return writeln!(
             out,
-            "{noun} {}: {}",
+            "{noun} {} ({})",
             Tone::Good.paint("match"),
             difference.compared
         );
