@@ -214,16 +214,21 @@ impl Channel {
             rejected.followed_by(next);
         }
         self.rejected(message, now);
-        if rejected.upserts.is_empty() {
+        let (suspects, unaccepted) = (rejected.suspects(), rejected.unaccepted());
+        if unaccepted.is_empty() {
             // A removal cannot be done differently.
             return Some(rejected);
         }
         // A whole state may repeat what the one before it was rejected for.
-        if rejected.trial || !self.refusals.explain(&rejected.carried) {
-            let carried = rejected.suspects();
-            self.refusals
-                .reject(self.resource_type, &carried, rejected.trial, message);
-        }
+        let explained = !rejected.trial && self.refusals.explain(&rejected.carried);
+        self.refusals.reject(
+            self.resource_type,
+            &suspects,
+            &unaccepted,
+            explained,
+            rejected.trial,
+            message,
+        );
         self.take_back(&rejected);
         Some(rejected)
     }
@@ -275,7 +280,7 @@ impl Open {
         self.trial |= next.trial;
     }
 
-    /// What may be why it was rejected.
+    /// What it changed and still carried: why it was rejected, unless that was the case before it.
     fn suspects(&self) -> Vec<&Item> {
         let items = self.upserts.iter().flat_map(|s| s.items());
         let carried = |item: &&Item| {
@@ -285,9 +290,22 @@ impl Open {
                 .filter_map(|s| s.get(item.name().as_str()));
             same.any(|i| i.version == item.version)
         };
-        let mut items: Vec<_> = items.filter(carried).collect();
-        items.sort_by(|a, b| a.name().cmp(b.name()));
-        items.dedup_by(|a, b| a.name() == b.name());
-        items
+        sorted(items.filter(carried))
     }
+
+    /// What is in it and the client is not known to have accepted: what it may name.
+    fn unaccepted(&self) -> Vec<&Item> {
+        let unknown = |item: &&Item| {
+            let before = self.before.has(item.name().as_str());
+            before.version() != Some(item.version)
+        };
+        sorted(self.carried.iter().flat_map(|s| s.items()).filter(unknown))
+    }
+}
+
+fn sorted<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<&'a Item> {
+    let mut items: Vec<_> = items.collect();
+    items.sort_by(|a, b| a.name().cmp(b.name()));
+    items.dedup_by(|a, b| a.name() == b.name());
+    items
 }

@@ -91,23 +91,30 @@ impl Refusals {
         self.suspects.pop_front();
     }
 
-    /// The client has rejected a response that carried these.
+    /// The client has rejected a response. What the message names of what is `unaccepted` is why; where it names nothing, and
+    /// what was refused before does not explain it, one of the `suspects` is.
     pub(super) fn reject(
         &mut self,
         resource_type: ResourceType,
-        items: &[&Item],
+        suspects: &[&Item],
+        unaccepted: &[&Item],
+        explained: bool,
         trial: bool,
         message: &str,
     ) {
         if trial {
             self.suspects.pop_front();
         }
-        let mut culprits = culprits(message, items);
-        if culprits.is_empty() && items.len() <= 1 {
-            culprits = items.to_vec();
+        let mut culprits = culprits(message, unaccepted);
+        culprits.retain(|item| !self.refuses(item));
+        if culprits.is_empty() && (explained || suspects.is_empty()) {
+            return;
+        }
+        if culprits.is_empty() && suspects.len() <= 1 {
+            culprits = suspects.to_vec();
         }
         if culprits.is_empty() {
-            let (first, second) = items.split_at(items.len().div_ceil(2));
+            let (first, second) = suspects.split_at(suspects.len().div_ceil(2));
             for half in [second, first] {
                 let group = Group(half.iter().map(|item| (*item).clone()).collect());
                 self.suspects.push_front(group);

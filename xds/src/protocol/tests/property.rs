@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::envoy::{BAD, Envoy};
-use super::script::{CDS, EDS, LDS, Said, decode};
+use super::script::{CDS, EDS, LDS, RDS, Said, decode};
 use super::world::{Text, World};
 use crate::fanout::Fanout;
 use crate::protocol::{Mode, Service, Settings, Stream};
@@ -35,7 +35,7 @@ fn event(bad: bool) -> impl Strategy<Value = Event> {
         (0..5u64).boxed()
     };
     prop_oneof![
-        6 => (0..4usize, 0..6usize, version.clone(), [0..6usize, 0..6usize])
+        6 => (0..5usize, 0..6usize, version.clone(), [0..6usize, 0..6usize])
             .prop_map(|(t, n, v, uses)| Event::Change(t, n, v, uses)),
         3 => (0..6usize, version).prop_map(|(n, v)| Event::Service(n, v)),
         6 => Just(Event::Publish),
@@ -50,12 +50,14 @@ fn event(bad: bool) -> impl Strategy<Value = Event> {
 const CLUSTERS: [&str; 6] = ["a", "b", "c", "d", "sa", "own"];
 const LISTENERS: [&str; 6] = ["l", "m", "n", "o", "p", "own"];
 const ROUTES: [&str; 6] = ["r", "q", "t", "u", "v", "own"];
+const TABLES: [&str; 6] = ["x"; 6];
 
 fn names(t: ResourceType) -> [&'static str; 6] {
     match t {
         ResourceType::Cluster | ResourceType::Endpoint => CLUSTERS,
         ResourceType::Listener => LISTENERS,
         ResourceType::Route => ROUTES,
+        ResourceType::NameTable => TABLES,
     }
 }
 
@@ -70,8 +72,8 @@ struct Run {
     /// Clusters of each generation.
     clusters: BTreeMap<u64, BTreeSet<String>>,
     /// What has been sent on this stream: versions on the wire, and when the last response of a type was.
-    sent: [BTreeMap<String, String>; 4],
-    last: [Option<Instant>; 4],
+    sent: [BTreeMap<String, String>; ResourceType::ALL.len()],
+    last: [Option<Instant>; ResourceType::ALL.len()],
     /// All texts that have ever been sent on this stream: what is taken back is not new.
     texts: BTreeSet<String>,
     rejections: bool,
@@ -149,7 +151,11 @@ impl Run {
         };
         let text = Text {
             version,
-            clusters: if t >= LDS { some(CLUSTERS) } else { Vec::new() },
+            clusters: if [LDS, RDS].contains(&t) {
+                some(CLUSTERS)
+            } else {
+                Vec::new()
+            },
             routes: if t == LDS { some(ROUTES) } else { Vec::new() },
         };
         resources.insert(name, text);
@@ -392,6 +398,29 @@ fn a_client_that_was_cut_off_while_it_refused_is_not_believed() {
         Event::Cut,
     ];
     run(Mode::Sotw, true, false, &events);
+}
+
+#[test]
+fn what_two_late_rejections_do_not_name_is_not_refused() {
+    let events = [
+        Event::Service(4, 1),
+        Event::Service(2, BAD),
+        Event::Publish,
+        Event::ToServer(1),
+        Event::ToClient(1),
+        Event::Change(2, 0, BAD, [0, 0]),
+        Event::ToServer(2),
+        Event::ToClient(1),
+        Event::Publish,
+        Event::ToServer(1),
+        Event::Wait(5_000),
+        Event::Wait(5_000),
+    ];
+    for mode in [Mode::Delta, Mode::Sotw] {
+        for named in [false, true] {
+            run(mode, true, named, &events);
+        }
+    }
 }
 
 #[test]
