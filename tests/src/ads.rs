@@ -14,10 +14,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Node, node};
 use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
+use envoy_types::pb::google::rpc::Status as Refusal;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
@@ -32,6 +33,9 @@ pub const ENDPOINT: &str = "type.googleapis.com/envoy.config.endpoint.v3.Cluster
 pub const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 /// The type URL of route tables.
 pub const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+
+/// An unscoped mesh comes in one response, as it does to Envoy.
+const MAX: usize = 256 << 20;
 
 /// How long a client waits for a response that a test expects.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -101,9 +105,19 @@ struct Stream<Q, P> {
 
 /// The server may withhold its headers until it has something to say.
 enum Responses<P> {
-    Opening(BoxFuture<'static, Result<Response<Streaming<P>>, Status>>),
+    Opening(Opening<P>),
     Open(Box<Streaming<P>>),
 }
+
+/// What is asked of a response of either variant.
+trait Answer {
+    fn type_url(&self) -> &str;
+
+    /// What is in it, for people.
+    fn contents(&self) -> String;
+}
+
+type Opening<P> = BoxFuture<'static, Result<Response<Streaming<P>>, Status>>;
 
 impl<Q, P> fmt::Debug for Stream<Q, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +125,15 @@ impl<Q, P> fmt::Debug for Stream<Q, P> {
     }
 }
 
-impl<Q, P> Stream<Q, P> {
+impl<Q, P: Answer> Stream<Q, P> {
+    fn new(node: Node, requests: mpsc::UnboundedSender<Q>, opening: Opening<P>) -> Self {
+        Self {
+            requests,
+            responses: Responses::Opening(opening),
+            node: Some(node),
+        }
+    }
+
     fn send(&self, request: Q) -> Result<()> {
         self.requests
             .unbounded_send(request)
@@ -140,11 +162,15 @@ impl<Q, P> Stream<Q, P> {
         }
     }
 
-    /// `None` when nothing came for so long.
-    async fn next_within(&mut self, quiet: Duration) -> Result<Option<P>> {
+    /// Fails if anything comes within this time.
+    async fn expect_nothing(&mut self, quiet: Duration) -> Result<()> {
         match timeout(quiet, self.receive()).await {
-            Err(_) => Ok(None),
-            Ok(Ok(Some(response))) => Ok(Some(response)),
+            Err(_) => Ok(()),
+            Ok(Ok(Some(response))) => bail!(
+                "nothing was expected, but {} of {} came",
+                response.contents(),
+                response.type_url()
+            ),
             Ok(Ok(None)) => bail!("the server has ended the stream"),
             Ok(Err(status)) => bail!("the server has ended the stream: {status:?}"),
         }
@@ -163,4 +189,26 @@ impl<Q, P> Stream<Q, P> {
             ))
         })
     }
+}
+
+/// Fails if the response is of another type.
+fn of_type<P: Answer>(response: P, type_url: &str) -> Result<P> {
+    ensure!(
+        response.type_url() == type_url,
+        "a response of type {} came, {type_url} was expected",
+        response.type_url()
+    );
+    Ok(response)
+}
+
+fn refusal(why: &str) -> Refusal {
+    Refusal {
+        code: tonic::Code::InvalidArgument.into(),
+        message: why.to_owned(),
+        details: Vec::new(),
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }

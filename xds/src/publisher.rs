@@ -135,7 +135,7 @@ impl Publisher {
         let mut events = Vec::new();
         loop {
             let endpoints_due = due(self.endpoint_debounce.due());
-            let config_due = due(self.config_debounce.due().filter(|_| self.job.is_none()));
+            let config_due = due(self.config_debounce.due());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -168,8 +168,13 @@ impl Publisher {
             self.pending.endpoints_since.get_or_insert(change.since);
             self.endpoint_debounce.changed(now);
         }
-        let touched =
-            relevance::for_configuration(&before, after, &change.touched, |ip| self.seats.at(ip));
+        let touched = relevance::for_configuration(
+            &before,
+            after,
+            &change.touched,
+            self.seats.has_names(),
+            |ip| self.seats.at(ip),
+        );
         if !touched.is_empty() {
             let ips = relevance::addresses(&before, after, &touched);
             self.pending.seats.extend(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::cluster::v3::cluster_discovery_service_client::ClusterDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
@@ -14,12 +14,10 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::envoy::service::endpoint::v3::endpoint_discovery_service_client::EndpointDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::listener::v3::listener_discovery_service_client::ListenerDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::route::v3::route_discovery_service_client::RouteDiscoveryServiceClient;
-use envoy_types::pb::google::rpc::Status as Refusal;
 use futures::channel::mpsc;
-use futures::future::BoxFuture;
-use tonic::{Response, Status, Streaming};
+use tonic::Status;
 
-use super::{Held, Responses, Service, Stream, channel};
+use super::{Answer, Held, MAX, Opening, Service, Stream, channel, of_type, owned, refusal};
 
 /// A client of incremental xDS.
 #[derive(Debug)]
@@ -38,10 +36,7 @@ impl DeltaClient {
     pub async fn connect_to(service: Service, address: SocketAddr, node: Node) -> Result<Self> {
         let channel = channel(address).await?;
         let (sender, requests) = mpsc::unbounded();
-        let opening: BoxFuture<
-            'static,
-            Result<Response<Streaming<DeltaDiscoveryResponse>>, Status>,
-        > = match service {
+        let opening: Opening<DeltaDiscoveryResponse> = match service {
             Service::Aggregated => Box::pin(async {
                 AggregatedDiscoveryServiceClient::new(channel)
                     .max_decoding_message_size(MAX)
@@ -74,11 +69,7 @@ impl DeltaClient {
             }),
         };
         Ok(Self {
-            stream: Stream {
-                requests: sender,
-                responses: Responses::Opening(opening),
-                node: Some(node),
-            },
+            stream: Stream::new(node, sender, opening),
             held: BTreeMap::new(),
         })
     }
@@ -136,13 +127,7 @@ impl DeltaClient {
 
     /// The next response, which must be of this type.
     pub async fn expect(&mut self, type_url: &str) -> Result<DeltaDiscoveryResponse> {
-        let response = self.next().await?;
-        ensure!(
-            response.type_url == type_url,
-            "a response of type {} came, {type_url} was expected",
-            response.type_url
-        );
-        Ok(response)
+        of_type(self.next().await?, type_url)
     }
 
     /// The next response of this type, applied and acknowledged.
@@ -154,15 +139,7 @@ impl DeltaClient {
 
     /// Fails if anything comes within this time.
     pub async fn expect_nothing(&mut self, quiet: Duration) -> Result<()> {
-        match self.stream.next_within(quiet).await? {
-            None => Ok(()),
-            Some(response) => bail!(
-                "nothing was expected, but {} upserts and {} removals of {} came",
-                response.resources.len(),
-                response.removed_resources.len(),
-                response.type_url
-            ),
-        }
+        self.stream.expect_nothing(quiet).await
     }
 
     /// Applies a response and acknowledges it.
@@ -188,14 +165,9 @@ impl DeltaClient {
 
     /// Refuses a response for the given reason; nothing of it is applied.
     pub fn nack(&mut self, response: &DeltaDiscoveryResponse, why: &str) -> Result<()> {
-        let refusal = Refusal {
-            code: tonic::Code::InvalidArgument.into(),
-            message: why.to_owned(),
-            details: Vec::new(),
-        };
         self.send(DeltaDiscoveryRequest {
             response_nonce: response.nonce.clone(),
-            error_detail: Some(refusal),
+            error_detail: Some(refusal(why)),
             ..request(&response.type_url)
         })
     }
@@ -217,9 +189,6 @@ impl DeltaClient {
     }
 }
 
-/// An unscoped mesh comes in one response, as it does to Envoy.
-const MAX: usize = 256 << 20;
-
 fn request(type_url: &str) -> DeltaDiscoveryRequest {
     DeltaDiscoveryRequest {
         type_url: type_url.to_owned(),
@@ -227,6 +196,16 @@ fn request(type_url: &str) -> DeltaDiscoveryRequest {
     }
 }
 
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+impl Answer for DeltaDiscoveryResponse {
+    fn type_url(&self) -> &str {
+        &self.type_url
+    }
+
+    fn contents(&self) -> String {
+        format!(
+            "{} upserts and {} removals",
+            self.resources.len(),
+            self.removed_resources.len()
+        )
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::cluster::v3::cluster_discovery_service_client::ClusterDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
@@ -12,12 +12,10 @@ use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, Discovery
 use envoy_types::pb::envoy::service::endpoint::v3::endpoint_discovery_service_client::EndpointDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::listener::v3::listener_discovery_service_client::ListenerDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::route::v3::route_discovery_service_client::RouteDiscoveryServiceClient;
-use envoy_types::pb::google::rpc::Status as Refusal;
 use futures::channel::mpsc;
-use futures::future::BoxFuture;
-use tonic::{Response, Status, Streaming};
+use tonic::Status;
 
-use super::{Responses, Service, Stream, channel};
+use super::{Answer, MAX, Opening, Service, Stream, channel, of_type, owned, refusal};
 
 /// A client of state-of-the-world xDS.
 #[derive(Debug)]
@@ -43,45 +41,40 @@ impl SotwClient {
     pub async fn connect_to(service: Service, address: SocketAddr, node: Node) -> Result<Self> {
         let channel = channel(address).await?;
         let (sender, requests) = mpsc::unbounded();
-        let opening: BoxFuture<'static, Result<Response<Streaming<DiscoveryResponse>>, Status>> =
-            match service {
-                Service::Aggregated => Box::pin(async {
-                    AggregatedDiscoveryServiceClient::new(channel)
-                        .max_decoding_message_size(MAX)
-                        .stream_aggregated_resources(requests)
-                        .await
-                }),
-                Service::Cluster => Box::pin(async {
-                    ClusterDiscoveryServiceClient::new(channel)
-                        .max_decoding_message_size(MAX)
-                        .stream_clusters(requests)
-                        .await
-                }),
-                Service::Endpoint => Box::pin(async {
-                    EndpointDiscoveryServiceClient::new(channel)
-                        .max_decoding_message_size(MAX)
-                        .stream_endpoints(requests)
-                        .await
-                }),
-                Service::Listener => Box::pin(async {
-                    ListenerDiscoveryServiceClient::new(channel)
-                        .max_decoding_message_size(MAX)
-                        .stream_listeners(requests)
-                        .await
-                }),
-                Service::Route => Box::pin(async {
-                    RouteDiscoveryServiceClient::new(channel)
-                        .max_decoding_message_size(MAX)
-                        .stream_routes(requests)
-                        .await
-                }),
-            };
+        let opening: Opening<DiscoveryResponse> = match service {
+            Service::Aggregated => Box::pin(async {
+                AggregatedDiscoveryServiceClient::new(channel)
+                    .max_decoding_message_size(MAX)
+                    .stream_aggregated_resources(requests)
+                    .await
+            }),
+            Service::Cluster => Box::pin(async {
+                ClusterDiscoveryServiceClient::new(channel)
+                    .max_decoding_message_size(MAX)
+                    .stream_clusters(requests)
+                    .await
+            }),
+            Service::Endpoint => Box::pin(async {
+                EndpointDiscoveryServiceClient::new(channel)
+                    .max_decoding_message_size(MAX)
+                    .stream_endpoints(requests)
+                    .await
+            }),
+            Service::Listener => Box::pin(async {
+                ListenerDiscoveryServiceClient::new(channel)
+                    .max_decoding_message_size(MAX)
+                    .stream_listeners(requests)
+                    .await
+            }),
+            Service::Route => Box::pin(async {
+                RouteDiscoveryServiceClient::new(channel)
+                    .max_decoding_message_size(MAX)
+                    .stream_routes(requests)
+                    .await
+            }),
+        };
         Ok(Self {
-            stream: Stream {
-                requests: sender,
-                responses: Responses::Opening(opening),
-                node: Some(node),
-            },
+            stream: Stream::new(node, sender, opening),
             types: BTreeMap::new(),
         })
     }
@@ -96,7 +89,7 @@ impl SotwClient {
     /// of a type, means all.
     pub fn subscribe(&mut self, type_url: &str, names: &[&str]) -> Result<()> {
         let subscription = self.types.entry(type_url.to_owned()).or_default();
-        subscription.names = names.iter().map(|name| (*name).to_owned()).collect();
+        subscription.names = owned(names);
         let request = subscription.request(type_url);
         self.send(request)
     }
@@ -114,13 +107,7 @@ impl SotwClient {
 
     /// The next response, which must be of this type.
     pub async fn expect(&mut self, type_url: &str) -> Result<DiscoveryResponse> {
-        let response = self.next().await?;
-        ensure!(
-            response.type_url == type_url,
-            "a response of type {} came, {type_url} was expected",
-            response.type_url
-        );
-        Ok(response)
+        of_type(self.next().await?, type_url)
     }
 
     /// The next response of this type, acknowledged.
@@ -132,14 +119,7 @@ impl SotwClient {
 
     /// Fails if anything comes within this time.
     pub async fn expect_nothing(&mut self, quiet: Duration) -> Result<()> {
-        match self.stream.next_within(quiet).await? {
-            None => Ok(()),
-            Some(response) => bail!(
-                "nothing was expected, but {} resources of {} came",
-                response.resources.len(),
-                response.type_url
-            ),
-        }
+        self.stream.expect_nothing(quiet).await
     }
 
     /// Acknowledges a response.
@@ -155,15 +135,10 @@ impl SotwClient {
 
     /// Refuses a response for the given reason.
     pub fn nack(&mut self, response: &DiscoveryResponse, why: &str) -> Result<()> {
-        let refusal = Refusal {
-            code: tonic::Code::InvalidArgument.into(),
-            message: why.to_owned(),
-            details: Vec::new(),
-        };
         let subscription = self.types.entry(response.type_url.clone()).or_default();
         let request = DiscoveryRequest {
             response_nonce: response.nonce.clone(),
-            error_detail: Some(refusal),
+            error_detail: Some(refusal(why)),
             ..subscription.request(&response.type_url)
         };
         self.send(request)
@@ -200,5 +175,12 @@ impl Subscription {
     }
 }
 
-/// An unscoped mesh comes in one response, as it does to Envoy.
-const MAX: usize = 256 << 20;
+impl Answer for DiscoveryResponse {
+    fn type_url(&self) -> &str {
+        &self.type_url
+    }
+
+    fn contents(&self) -> String {
+        format!("{} resources", self.resources.len())
+    }
+}
