@@ -5,6 +5,7 @@
 //! ends what it started when it is dropped. Nothing here knows how configuration is made.
 
 pub mod ads;
+pub mod agent;
 pub mod backend;
 pub mod demo;
 pub mod discovery;

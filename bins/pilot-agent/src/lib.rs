@@ -5,6 +5,7 @@
 //! `pilot-agent proxy`. What Envoy is configured with comes from discovery: nothing here translates.
 
 pub mod app;
+pub mod bootstrap;
 pub mod config;
 pub mod dns;
 pub mod envoy;
@@ -14,6 +15,7 @@ pub mod relay;
 pub mod request;
 pub mod sds;
 pub mod status;
+pub mod template;
 pub mod wait;
 
 mod certificates;

@@ -6,8 +6,6 @@
 //!
 //! Every long-lived task is owned here. One that ends by itself ends the process with its reason.
 
-mod tasks;
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,9 +31,9 @@ use crate::http::{self, Public};
 use crate::mesh_config::MeshConfigFile;
 use pilothouse_process::listen;
 use pilothouse_process::logging::Control;
+use pilothouse_process::tasks::Tasks;
 use pilothouse_process::value::ListenAddr;
 use pilothouse_process::version::VERSION;
-use tasks::Tasks;
 
 /// What ends after the last proxy has gone may take so long.
 const LAST_STEPS: Duration = Duration::from_secs(2);

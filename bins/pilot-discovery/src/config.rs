@@ -14,6 +14,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 pub use inert::INERT;
 use pilothouse_core::debounce;
 use pilothouse_core::store::GuardSettings;
+use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::value::ListenAddr;
 use pilothouse_process::version::VersionArgs;
 use pilothouse_process::{given, inert as flags, logging};
@@ -27,6 +28,10 @@ pub enum Command {
     Discovery(Box<Config>),
     /// Print the version.
     Version(VersionArgs),
+    /// Print a script for a shell.
+    Completion(CompletionArgs),
+    /// Write what packages have beside the program.
+    Collateral(CollateralArgs),
 }
 
 /// How to serve.
@@ -69,6 +74,11 @@ pub enum Source {
     Static(PathBuf),
 }
 
+/// What can be said on the command line.
+pub fn grammar() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
@@ -76,7 +86,7 @@ pub enum Source {
 pub fn parse<T: Into<OsString> + Clone>(
     line: impl IntoIterator<Item = T>,
 ) -> Result<Command, clap::Error> {
-    let mut grammar = CommandLine::command().mut_subcommand("discovery", |discovery| {
+    let mut grammar = grammar().mut_subcommand("discovery", |discovery| {
         // As in the original, a flag that is given twice has its last value.
         discovery
             .args_override_self(true)
@@ -86,6 +96,8 @@ pub fn parse<T: Into<OsString> + Clone>(
     let line = CommandLine::from_arg_matches(&matches)?;
     match line.command {
         Subcommands::Version(args) => Ok(Command::Version(args)),
+        Subcommands::Completion(args) => Ok(Command::Completion(args)),
+        Subcommands::Collateral(args) => Ok(Command::Collateral(args)),
         Subcommands::Discovery(args) => {
             let matches = matches.subcommand_matches("discovery");
             resolve(*args, matches)

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use pilot_discovery::app::App;
 use pilot_discovery::config::{self, Command, Config};
 use pilothouse_process::signals::Signals;
-use pilothouse_process::{exit_code, logging, version};
+use pilothouse_process::{collateral, exit_code, logging, version};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -21,13 +21,23 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stdout(), "{}", version::text("pilot-discovery", &args));
             ExitCode::SUCCESS
         }
-        Ok(Command::Discovery(config)) => match serve(*config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "pilot-discovery: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Ok(Command::Completion(args)) => {
+            let script = collateral::completion(args.shell, config::grammar());
+            let _ = io::stdout().write_all(&script);
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Collateral(args)) => ended(collateral::write(&args, &config::grammar())),
+        Ok(Command::Discovery(config)) => ended(serve(*config)),
+    }
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "pilot-discovery: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

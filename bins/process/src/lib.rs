@@ -1,11 +1,14 @@
-//! What every binary does because it is a process: flags as Istio's users write them, log lines, signals, sockets, version.
+//! What every binary does because it is a process: flags as Istio's users write them, log lines, signals, sockets, tasks,
+//! version.
 //!
 //! Nothing here knows what a mesh is.
 
+pub mod collateral;
 pub mod inert;
 pub mod listen;
 pub mod logging;
 pub mod signals;
+pub mod tasks;
 pub mod value;
 pub mod version;
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -35,6 +36,18 @@ pub struct Options {
     pub json: bool,
     /// Where lines go.
     pub targets: Vec<Target>,
+}
+
+impl Options {
+    /// Of a command that prints its result: lines of text to standard error, from `info` on.
+    pub fn of_a_command() -> Self {
+        Self {
+            output: Levels::all(LevelFilter::INFO),
+            stack: Levels::all(LevelFilter::OFF),
+            json: false,
+            targets: vec![Target::Stderr],
+        }
+    }
 }
 
 /// Where lines go.
@@ -212,7 +225,6 @@ fn level(level: tracing::Level) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use tracing::level_filters::LevelFilter;
 
     use super::*;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::logging::LogArgs;
 use pilothouse_process::value::{
     ListenAddr, duration, fraction, listen_addr, optional_listen_addr,
@@ -27,6 +28,11 @@ pub(super) enum Subcommands {
     Discovery(Box<DiscoveryArgs>),
     /// Print the version.
     Version(VersionArgs),
+    /// Print a script with which a shell completes command lines.
+    Completion(CompletionArgs),
+    /// Write what packages have beside the program: manual pages, completion for shells, the reference of flags.
+    #[command(hide = true)]
+    Collateral(CollateralArgs),
 }
 
 /// A platform that this binary has an adapter for.

@@ -24,7 +24,7 @@ pub const SCOPES: &[Scope] = &[
     Scope {
         name: DEFAULT,
         about: "start, stop and everything without a scope of its own",
-        targets: &["pilothouse", "pilot_discovery"],
+        targets: &["pilothouse", "pilot_discovery", "pilot_agent"],
     },
     Scope {
         name: "ads",
@@ -81,6 +81,21 @@ pub const SCOPES: &[Scope] = &[
         targets: &["http", "pilot_discovery::http", "pilot_discovery::debug"],
     },
     Scope {
+        name: "xdsproxy",
+        about: "the agent's relay between Envoy and discovery",
+        targets: &["xdsproxy", "pilot_agent::relay"],
+    },
+    Scope {
+        name: "sds",
+        about: "the agent's certificates for Envoy",
+        targets: &["sds", "pilot_agent::sds", "pilot_agent::certificates"],
+    },
+    Scope {
+        name: "dns",
+        about: "names that the agent answers",
+        targets: &["dns", "pilot_agent::dns"],
+    },
+    Scope {
         name: LIBRARIES,
         about: "libraries that are not this project's",
         targets: &[],
@@ -111,7 +126,6 @@ const ISTIO_SCOPES: &[&str] = &[
     "rbac",
     "retry",
     "rootcertrotator",
-    "sds",
     "secretcontroller",
     "security",
     "serviceentry",
@@ -125,7 +139,6 @@ const ISTIO_SCOPES: &[&str] = &[
     "validationServer",
     "wasm",
     "wle",
-    "xdsproxy",
 ];
 
 const LEVELS: &[(&str, LevelFilter)] = &[
@@ -282,7 +295,7 @@ mod tests {
     fn unknown_names_are_answered_with_the_known_ones() {
         assert_eq!(
             parse("adz:info"),
-            Err("unknown scope \"adz\"; the scopes are default, ads, push, model, store, registry, static, http, libs and all".into())
+            Err("unknown scope \"adz\"; the scopes are default, ads, push, model, store, registry, static, http, xdsproxy, sds, dns, libs and all".into())
         );
         assert_eq!(
             parse("ads:verbose"),
@@ -319,6 +332,8 @@ mod tests {
             ("pilothouse_xds::server::body", "ads"),
             ("pilothouse_xds::encode", "default"),
             ("pilot_discovery::app", "default"),
+            ("pilot_agent::envoy", "default"),
+            ("pilot_agent::dns::forward", "dns"),
             ("pilothouse_core::store::guard", "store"),
             ("hyper::proto", "libs"),
         ] {

@@ -8,11 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 /// Parts of the process, by name. Dropping them ends them.
 #[derive(Debug, Default)]
-pub(super) struct Tasks(JoinSet<(&'static str, Result<()>)>);
+pub struct Tasks(JoinSet<(&'static str, Result<()>)>);
 
 impl Tasks {
     /// Runs `part`, which is to end only when the process does.
-    pub(super) fn spawn(
+    pub fn spawn(
         &mut self,
         name: &'static str,
         part: impl Future<Output = Result<()>> + Send + 'static,
@@ -21,7 +21,10 @@ impl Tasks {
     }
 
     /// Waits for a part to end, which is a failure whatever it says.
-    pub(super) async fn first(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Always, once it returns.
+    pub async fn first(&mut self) -> Result<()> {
         match self.0.join_next().await {
             None => std::future::pending().await,
             Some(ended) => Err(failure(ended)),
@@ -29,7 +32,7 @@ impl Tasks {
     }
 
     /// Waits for all parts, and ends those by force that take longer.
-    pub(super) async fn all_within(&mut self, time: Duration) {
+    pub async fn all_within(&mut self, time: Duration) {
         let deadline = Instant::now() + time;
         loop {
             match timeout_at(deadline, self.0.join_next()).await {

@@ -1,0 +1,73 @@
+//! Flags of Istio's pilot-agent, of both its eras, that mean nothing here.
+
+use pilothouse_process::inert::{Inert, switch, value};
+
+const NO_HOT_RESTART: &str =
+    "Envoy is not restarted beside its older self: what changes comes over xDS and SDS";
+const TRACING: &str = "where spans go is not part of the bootstrap";
+const TOKENS: &str = "no tokens are exchanged: certificates come from files";
+const MIXER: &str = "there is no Mixer";
+const ROTATION: &str = "log files are not rotated by the process: use the platform's log rotation";
+const NO_DEBUG: &str = "the agent has no debug listener; its pages are on --statusPort";
+
+/// Every such flag, in the order of the documentation.
+pub const INERT: &[Inert] = &[
+    value("parentShutdownDuration", NO_HOT_RESTART),
+    switch("bootstrapv2", "the bootstrap is that of the current API"),
+    value("discoveryRefreshDelay", "discovery pushes what changes"),
+    value(
+        "connectTimeout",
+        "the agent reaches discovery with a time-out of its own",
+    ),
+    value("statsdUdpAddress", "metrics are read from --statusPort"),
+    value("zipkinAddress", TRACING),
+    value("lightstepAddress", TRACING),
+    value("lightstepAccessToken", TRACING),
+    switch("lightstepSecure", TRACING),
+    value("lightstepCacertPath", TRACING),
+    value("datadogAgentAddress", TRACING),
+    value(
+        "envoyMetricsServiceAddress",
+        "metrics are read from --statusPort",
+    ),
+    value(
+        "envoyAccessLogServiceAddress",
+        "access logs are configured in the mesh config of discovery",
+    ),
+    value("mixerIdentity", MIXER),
+    value(
+        "pilotIdentity",
+        "discovery is known by its name and its certificate's root",
+    ),
+    value(
+        "trust-domain",
+        "the trust domain is in the certificates and in the mesh config of discovery",
+    ),
+    value(
+        "dnsRefreshRate",
+        "DNS clusters are refreshed as the mesh config of discovery says",
+    ),
+    value(
+        "applicationPorts",
+        "readiness is Envoy's own and that of the probes of the application",
+    ),
+    value("stsPort", TOKENS),
+    value("tokenManagerPlugin", TOKENS),
+    switch("sdsEnabled", "SDS is always served"),
+    value("sdsUdsPath", "SDS is served on a socket in --configPath"),
+    switch(
+        "controlPlaneBootstrap",
+        "the bootstrap is made by the agent or from --templateFile",
+    ),
+    switch("profiling", "no profiles are served"),
+    value("ctrlz_port", NO_DEBUG),
+    value("ctrlz_address", NO_DEBUG),
+    value("log_rotate", ROTATION),
+    value("log_rotate_max_age", ROTATION),
+    value("log_rotate_max_size", ROTATION),
+    value("log_rotate_max_backups", ROTATION),
+    value(
+        "log_caller",
+        "log lines carry their scope; no caller is recorded",
+    ),
+];
