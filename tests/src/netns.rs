@@ -85,6 +85,16 @@ impl Network {
             INTERFACE,
             "nodad",
         ])?;
+        // Addresses that come by themselves come late.
+        ip(&[
+            "-n",
+            inside,
+            "link",
+            "set",
+            INTERFACE,
+            "addrgenmode",
+            "none",
+        ])?;
         ip(&["-n", inside, "link", "set", INTERFACE, "up"])?;
         // Virtual addresses have to be routed somewhere, so that they come to where rules are applied.
         ip(&["-n", inside, "route", "add", "default", "dev", INTERFACE])?;

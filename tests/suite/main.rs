@@ -9,6 +9,7 @@
 mod acceptance;
 mod architecture;
 mod bootstrap;
+mod capture;
 mod churn;
 mod custom_adapter;
 mod discovery;

@@ -1,0 +1,10 @@
+//! Sidecars as they really run: machines of their own, rules of the kernel that our tool sets, real Envoys behind them, and
+//! applications that know nothing of it.
+//!
+//! Virtual addresses belong to no machine: whoever gets an answer there has been captured.
+
+mod app;
+mod inbound;
+mod mesh;
+mod outbound;
+mod rules;

@@ -1,0 +1,270 @@
+//! Discovery on a machine of its own, and machines with sidecars.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use pilothouse_tests::discovery;
+use pilothouse_tests::envoy::Binary;
+use pilothouse_tests::netns::{Machine, Network, User, check_tools};
+use pilothouse_tests::process::Process;
+use pilothouse_tests::sidecar::Sidecar;
+use pilothouse_tests::wait::eventually;
+use tokio::io::AsyncReadExt;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::world::{self, SOON, Scratch};
+
+/// Where the pages of Envoy are.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15000);
+
+/// A network, and a place for everybody's files.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    network: Network,
+    dir: Scratch,
+}
+
+/// A network with discovery.
+#[derive(Debug)]
+pub(crate) struct Mesh {
+    discovery: Process,
+    machine: Machine,
+    ground: Ground,
+}
+
+/// How a machine is captured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capture<'a> {
+    /// `REDIRECT` or `TPROXY`.
+    pub(crate) mode: &'a str,
+    /// Whether IPv6 is captured, too.
+    pub(crate) dual: bool,
+    /// More flags of `pilot-agent iptables`.
+    pub(crate) flags: &'a [&'a str],
+}
+
+/// A machine whose traffic is captured.
+#[derive(Debug)]
+pub(crate) struct Pod {
+    envoy: Process,
+    machine: Machine,
+}
+
+/// Whether there can be machines whose traffic is captured; in CI there must be.
+#[expect(clippy::print_stderr, reason = "a suite that is skipped says so")]
+pub(crate) fn possible() -> bool {
+    let tools = check_tools().and_then(|()| {
+        let found = Command::new("iptables-restore").arg("--version").output();
+        found
+            .map(drop)
+            .context("iptables-restore is missing: install the package iptables")
+    });
+    match tools {
+        Ok(()) => true,
+        Err(error) if std::env::var_os("CI").is_some() => panic!("{error:#}"),
+        Err(error) => {
+            eprintln!("skipped: {error:#}");
+            false
+        }
+    }
+}
+
+/// The agent, built once: what `PILOT_AGENT_BIN` names, or what this workspace has.
+pub(crate) async fn agent() -> &'static Path {
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = || async {
+        if let Some(path) = std::env::var_os("PILOT_AGENT_BIN") {
+            return path.into();
+        }
+        let build = || discovery::build("pilot-agent", "pilot-agent");
+        tokio::task::spawn_blocking(build).await.unwrap().unwrap()
+    };
+    BINARY.get_or_init(build).await
+}
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        Self {
+            network: Network::create().unwrap(),
+            dir: Scratch::new(),
+        }
+    }
+
+    /// A machine without anything on it.
+    pub(crate) fn machine(&mut self, name: &str) -> Machine {
+        self.network.machine(name).unwrap()
+    }
+
+    /// Discovery on one file of manifests.
+    pub(crate) async fn start(mut self, manifests: &str, mesh_config: &str) -> Mesh {
+        let machine = self.machine("discovery");
+        let dir = self.dir.path();
+        let files = dir.join("mesh");
+        std::fs::create_dir(&files).unwrap();
+        std::fs::write(files.join("mesh.yaml"), manifests).unwrap();
+        let config = dir.join("config.yaml");
+        std::fs::write(&config, mesh_config).unwrap();
+        let mut command = machine.command(User::Root, world::binary().await);
+        command.args(["discovery", "--registries", "Static", "--config-dir"]);
+        command.arg(files).arg("--mesh-config").arg(config);
+        let log = dir.join("discovery.log");
+        let mut discovery = Process::spawn("discovery", &mut command, &log).unwrap();
+        let page = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let ready = discovery.until("discovery is ready", SOON, async || {
+            is_ok(machine.get(page, "discovery", "/ready", SOON).await?)
+        });
+        ready.await.unwrap();
+        Mesh {
+            discovery,
+            machine,
+            ground: self,
+        }
+    }
+}
+
+impl Mesh {
+    /// Captures a machine's traffic, as root, and starts Envoy on it, as the proxy's user.
+    pub(crate) async fn sidecar(
+        &mut self,
+        name: &str,
+        machine: Machine,
+        capture: Capture<'_>,
+    ) -> Pod {
+        self.discovery.check_running().unwrap();
+        capture_traffic(&machine, capture).await;
+        let mut sidecar = Sidecar::new(name, "shop")
+            .at(machine.v4().into())
+            .interception(capture.mode);
+        if capture.dual {
+            let both = format!("{},{}", machine.v4(), machine.v6());
+            sidecar = sidecar.with("INSTANCE_IPS", both);
+        }
+        let discovery = SocketAddr::from((self.machine.v4(), 15010));
+        let mut bootstrap = sidecar.bootstrap(discovery).unwrap();
+        *bootstrap
+            .pointer_mut("/admin/address/socket_address/port_value")
+            .unwrap() = ADMIN.port().into();
+        let dir = self.ground.dir.path();
+        let config = dir.join(format!("{name}.json"));
+        std::fs::write(&config, bootstrap.to_string()).unwrap();
+        let user = match capture.mode {
+            "TPROXY" => User::TransparentProxy,
+            _ => User::Proxy,
+        };
+        let envoy = Binary::find().unwrap();
+        let mut command = machine.command(user, envoy.path());
+        command.arg("--config-path").arg(config);
+        command.args([
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "--log-level",
+            "info",
+        ]);
+        let envoy = Process::spawn(name, &mut command, &dir.join(format!("{name}.log"))).unwrap();
+        let mut pod = Pod { envoy, machine };
+        pod.wait_ready().await;
+        pod
+    }
+}
+
+/// Runs our tool, which must succeed.
+pub(crate) async fn capture_traffic(machine: &Machine, capture: Capture<'_>) {
+    let agent = agent().await.display().to_string();
+    let mut line = vec![
+        agent.as_str(),
+        "iptables",
+        "-i",
+        "*",
+        "-b",
+        "*",
+        "-m",
+        capture.mode,
+    ];
+    if capture.dual {
+        line.push("--dual-stack");
+    }
+    line.extend(capture.flags);
+    machine.run(User::Root, &line).await.unwrap();
+}
+
+impl Pod {
+    async fn wait_ready(&mut self) {
+        let machine = &self.machine;
+        let ready = self.envoy.until("Envoy is ready", SOON, async || {
+            is_ok(machine.get(ADMIN, "envoy", "/ready", SOON).await?)
+        });
+        ready.await.unwrap();
+    }
+
+    /// Where it runs.
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// A counter or gauge of its Envoy; one that does not exist yet is 0.
+    pub(crate) async fn stat(&self, name: &str) -> u64 {
+        let page = self
+            .machine
+            .get(ADMIN, "envoy", "/stats", SOON)
+            .await
+            .unwrap();
+        let line = |line: &str| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok();
+        page.body.lines().find_map(line).unwrap_or_default()
+    }
+
+    /// Waits until a counter has this value.
+    pub(crate) async fn wait_stat(&self, name: &str, wanted: u64) {
+        let seen = async || {
+            let value = self.stat(name).await;
+            ensure!(value == wanted, "it is {value}");
+            Ok(())
+        };
+        eventually(&format!("{name} is {wanted}"), SOON, seen)
+            .await
+            .unwrap();
+    }
+
+    /// Asks by HTTP, as the application would; an answer other than 200 is an error.
+    pub(crate) async fn http(&self, to: impl Into<SocketAddr>, host: &str) -> Result<String> {
+        ask(&self.machine, to, host).await
+    }
+
+    /// Connects, and reads until the other side hangs up.
+    pub(crate) async fn tcp(&self, to: impl Into<SocketAddr>) -> Result<String> {
+        hear(&self.machine, to).await
+    }
+
+    /// Fails, with its log, unless its Envoy still runs.
+    pub(crate) fn check(&mut self) {
+        self.envoy.check_running().unwrap();
+    }
+}
+
+/// Asks from a machine by HTTP.
+pub(crate) async fn ask(from: &Machine, to: impl Into<SocketAddr>, host: &str) -> Result<String> {
+    let answer = from.get(to.into(), host, "/", SOON).await?;
+    if answer.status != 200 {
+        bail!("status {}", answer.status);
+    }
+    Ok(answer.body)
+}
+
+/// Connects from a machine, and reads until the other side hangs up.
+pub(crate) async fn hear(from: &Machine, to: impl Into<SocketAddr>) -> Result<String> {
+    let to = to.into();
+    let mut stream = from.connect(to, SOON).await?;
+    let mut text = String::new();
+    timeout(SOON, stream.read_to_string(&mut text))
+        .await
+        .with_context(|| format!("{to} says nothing"))??;
+    Ok(text)
+}
+
+fn is_ok(answer: pilothouse_tests::http::Answer) -> Result<()> {
+    ensure!(answer.status == 200, "it says {:?}", answer.body.trim());
+    Ok(())
+}
