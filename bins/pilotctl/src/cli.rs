@@ -8,7 +8,8 @@ use std::io::Write;
 use anyhow::Result;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::collateral::{self, CompletionArgs, ManArgs};
+use pilothouse_process::collateral::{self, CollateralArgs, CompletionArgs};
+
 use crate::inspect::proxy_config::{self, ProxyConfigArgs};
 use crate::inspect::proxy_status::{self, ProxyStatusArgs};
 use crate::inspect::version::{self, VersionArgs};
@@ -79,9 +80,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  source <(pilotctl completion bash)")]
     Completion(CompletionArgs),
 
-    /// Write manual pages.
+    /// Write what packages have beside the program: manual pages, completion for shells, the reference of flags.
     #[command(hide = true)]
-    Man(ManArgs),
+    Collateral(CollateralArgs),
 }
 
 /// Does what the command line asks for, and returns what to exit with.
@@ -106,11 +107,11 @@ pub async fn run(line: CommandLine, out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Validate(args) => offline::validate(args, out).await,
         Command::Translate(args) => offline::translate(args, out, err).await,
         Command::Completion(args) => {
-            collateral::completion(&args, CommandLine::command(), out)?;
+            out.write_all(&collateral::completion(args.shell, CommandLine::command()))?;
             Ok(0)
         }
-        Command::Man(args) => {
-            collateral::man(&args, CommandLine::command())?;
+        Command::Collateral(args) => {
+            collateral::write(&args, &CommandLine::command())?;
             Ok(0)
         }
     }

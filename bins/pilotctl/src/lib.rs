@@ -4,6 +4,5 @@
 //! here decides what a proxy gets.
 
 pub mod cli;
-pub mod collateral;
 pub mod inspect;
 pub mod offline;

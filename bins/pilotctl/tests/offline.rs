@@ -377,14 +377,14 @@ fn scripts_and_pages_are_generated() {
     assert!(read.unwrap().success());
 
     assert_eq!(
-        run(dir.path(), &["man", "man/man1"], ""),
+        run(dir.path(), &["collateral", "new"], ""),
         (0, String::new(), String::new())
     );
-    let page = fs::read_to_string(dir.path().join("man/man1/pilotctl-translate.1")).unwrap();
+    let page = fs::read_to_string(dir.path().join("new/man/pilotctl-translate.1")).unwrap();
     assert!(
         page.contains("Examples:") && page.contains("\\-\\-mesh\\-config"),
         "{page}"
     );
-    assert!(dir.path().join("man/man1/pilotctl.1").is_file());
-    assert!(!dir.path().join("man/man1/pilotctl-man.1").exists());
+    assert!(dir.path().join("new/man/pilotctl.1").is_file());
+    assert!(!dir.path().join("new/man/pilotctl-collateral.1").exists());
 }

@@ -110,7 +110,8 @@ fn resources(set: &Set) -> Result<Vec<Value>> {
         .collect()
 }
 
+/// In one piece: the writer beneath does not buffer.
 fn write_json(out: &mut dyn Write, value: &Value) -> Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
-    Ok(writeln!(out)?)
+    let text = serde_json::to_string_pretty(value)?;
+    Ok(writeln!(out, "{text}")?)
 }

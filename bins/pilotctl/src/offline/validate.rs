@@ -52,8 +52,7 @@ pub(crate) async fn validate(args: ValidateArgs, out: &mut dyn Write) -> Result<
                 "objects": sources.objects(),
                 "messages": messages,
             });
-            serde_json::to_writer_pretty(&mut *out, &found).map_err(io::Error::from)?;
-            writeln!(out)?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
         }
         Output::Text => {
             for message in &messages {
