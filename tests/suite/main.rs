@@ -7,6 +7,7 @@
 )]
 
 mod acceptance;
+mod agent_faults;
 mod architecture;
 mod bootstrap;
 mod capture;

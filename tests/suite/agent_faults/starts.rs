@@ -1,0 +1,139 @@
+//! Faults at the start, and of discovery later.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use pilothouse_tests::backend::Backend;
+use pilothouse_tests::discovery::{Discovery, Options as DiscoveryOptions};
+use pilothouse_tests::envoy::{Binary, VERSIONS};
+use pilothouse_tests::mesh_dir::{MeshDir, ServiceEntry};
+use pilothouse_tests::ports::free_address;
+use pilothouse_tests::traffic::{Target, Traffic};
+use pilothouse_tests::wait::eventually;
+
+use super::scene::{Options, gone};
+use crate::world::{self, SOON, Scratch, World, answers};
+
+/// Discovery comes after the agent; until then readiness says that it is missing.
+#[tokio::test]
+async fn discovery_may_come_later() {
+    let dir = Scratch::new();
+    let via = free_address().unwrap();
+    let backend = Backend::start("web", "127.0.0.1".parse().unwrap())
+        .await
+        .unwrap();
+    let mesh = MeshDir::create(dir.path()).unwrap();
+    let entry = ServiceEntry::http("web", "web.test", via.port()).endpoint(backend.address());
+    mesh.write_entry(&entry).unwrap();
+    let options = DiscoveryOptions::new(world::binary().await, mesh.path(), dir.path()).unwrap();
+    let discovery = free_address().unwrap();
+    let options = options.arg("--grpc-addr", discovery.to_string());
+
+    let mut agent = Options::new(discovery, dir.path()).start().await;
+    agent
+        .says_why_not("Envoy has no clusters and no listeners yet")
+        .await;
+    agent.says_why_not(&discovery.to_string()).await;
+
+    let _discovery = Discovery::start(options).await.unwrap();
+    agent.ready().await;
+    answers(via, "web.test", "web").await;
+}
+
+/// Discovery is killed, and asked to end, and comes back each time: no request fails.
+#[tokio::test]
+async fn discovery_may_go_and_come_back() {
+    for version in VERSIONS {
+        let via = free_address().unwrap();
+        let backend = Backend::start("web", "127.0.0.1".parse().unwrap())
+            .await
+            .unwrap();
+        let entry = ServiceEntry::http("web", "web.test", via.port()).endpoint(backend.address());
+        let mut world = World::of(&[&entry]).await;
+        let binary = Binary::find_version(version).unwrap();
+        let mut agent = Options::new(world.discovery.addresses().grpc, world.dir())
+            .envoy(binary.path())
+            .start()
+            .await;
+        agent.ready().await;
+        answers(via, "web.test", "web").await;
+        let target = Target {
+            via,
+            host: "web.test".into(),
+            path: "/".into(),
+        };
+        let traffic = Traffic::start(vec![target], Duration::from_millis(3));
+        let flows = async || {
+            let before = traffic.report().sent;
+            let more = async || {
+                ensure!(traffic.report().sent > before + 50);
+                Ok(())
+            };
+            eventually("requests flow", SOON, more).await.unwrap();
+        };
+        for crash in [true, false] {
+            match crash {
+                true => world.discovery.kill().unwrap(),
+                false => world.discovery.stop().await.unwrap(),
+            }
+            flows().await;
+            world.discovery.restart().await.unwrap();
+            world.synced("client.default").await.unwrap();
+            flows().await;
+        }
+        assert_eq!(traffic.stop().await.failed, vec![]);
+        assert_eq!(agent.get("/healthz/ready").await.unwrap().status, 200);
+    }
+}
+
+/// What prevents Envoy from running ends the agent, with Envoy's reason or its own.
+#[tokio::test]
+async fn an_envoy_that_does_not_run_ends_the_agent() {
+    let nobody = free_address().unwrap();
+    for (script, code, said) in [
+        (
+            "echo out of order >&2; exit 3",
+            3,
+            "Envoy exited with code 3",
+        ),
+        (
+            "kill -SEGV $$",
+            139,
+            "Envoy was ended by signal 11 (SIGSEGV)",
+        ),
+    ] {
+        let dir = Scratch::new();
+        let mut agent = Options::new(nobody, dir.path())
+            .script(script)
+            .start()
+            .await;
+        assert_eq!(agent.ended().await.code(), Some(code), "{}", agent.log());
+        assert!(agent.log().contains(said), "{}", agent.log());
+    }
+    let dir = Scratch::new();
+    let missing = dir.path().join("none");
+    let mut agent = Options::new(nobody, dir.path())
+        .envoy(&missing)
+        .start()
+        .await;
+    assert_eq!(agent.ended().await.code(), Some(1));
+    let said = format!("there is no Envoy at {}", missing.display());
+    assert!(agent.log().contains(&said), "{}", agent.log());
+}
+
+/// An Envoy that runs and never answers leaves the agent not ready, which says why, and ends when it is told.
+#[tokio::test]
+async fn an_envoy_that_hangs_is_not_ready() {
+    let dir = Scratch::new();
+    let mut agent = Options::new(free_address().unwrap(), dir.path())
+        .script("trap 'exit 0' TERM; while :; do sleep 0.1; done")
+        .start()
+        .await;
+    let envoy = agent.envoy().await;
+    agent
+        .says_why_not("Envoy's admin page does not answer")
+        .await;
+    agent.signal("TERM");
+    assert_eq!(agent.ended().await.code(), Some(0), "{}", agent.log());
+    gone(envoy).await;
+}
