@@ -20,7 +20,17 @@ use tokio::sync::OnceCell;
 use crate::every_envoy::on_every_envoy;
 use crate::world::{SOON, World, answers};
 
-/// Services of each shape that a table tells apart; the dumps of pilotctl's own tests are of this mesh, too.
+/// Every shape of service.
+const SHAPES: [(&str, &str); 3] = [
+    ("http.yaml", include_str!("acceptance/meshes/http.yaml")),
+    ("tcp.yaml", include_str!("acceptance/meshes/tcp.yaml")),
+    (
+        "inbound.yaml",
+        include_str!("acceptance/meshes/inbound.yaml"),
+    ),
+];
+
+/// Services of each shape that a table tells apart; the dumps of pilotctl's own tests are of this mesh.
 const MESH: &str = include_str!("../../bins/pilotctl/tests/data/mesh.yaml");
 
 on_every_envoy! {
@@ -30,7 +40,7 @@ on_every_envoy! {
 
 /// Every table and every form of data, from the Envoy, from a file and from standard input.
 async fn a_dump_reads_as_its_envoy(binary: &Binary, variant: Variant) {
-    let (world, sidecar) = (World::start(&[("mesh.yaml", MESH)]).await, captured());
+    let (world, sidecar) = (World::start(&SHAPES).await, captured());
     let sidecar = sidecar.variant(variant);
     let envoy = started(&world, &sidecar, binary).await;
     let admin = envoy.admin().to_string();

@@ -93,6 +93,22 @@ fn filters() {
     }
 }
 
+#[test]
+fn colours_are_for_terminals_alone() {
+    let coloured = |variables: &[(&str, &str)]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_pilotctl"))
+            .args(["pc", "ep", "-f", &data("every-shape.json")])
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        output.stdout.contains(&0x1b)
+    };
+    // Standard output is a pipe.
+    assert!(!coloured(&[]));
+    assert!(coloured(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured(&[("NO_COLOR", "1")]));
+}
+
 /// Data is what Envoy has, whatever it is.
 #[test]
 fn data_is_not_interpreted() {

@@ -248,6 +248,8 @@ fn age(seconds: f64) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::super::dump::{Dump, Section};
+    use super::super::difference;
     use super::*;
 
     fn plain(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
@@ -305,6 +307,47 @@ mod tests {
             .filter(|proxy| proxy.name == "late.shop")
             .collect();
         insta::assert_snapshot!(plain(|out| one(&late, None, out)));
+    }
+
+    #[test]
+    fn an_envoy_that_differs() {
+        let dump = |configs: serde_json::Value| {
+            let text = json!({ "configs": configs }).to_string();
+            Dump::read(text.as_bytes(), &Section::RESOURCES, "it").unwrap()
+        };
+        let cluster = |name: &str, more: serde_json::Value| json!({ "cluster": { "name": name, "more": more } });
+        let listener = json!({ "name": "l", "active_state": { "listener": { "name": "l", "rds": { "route_config_name": "80" } } } });
+        let route = |name: &str, port: u16| json!({ "route_config": { "name": name, "hosts": [{ "port": port }] } });
+        let endpoint = |ip: &str, weight: u16| {
+            json!({ "load_balancing_weight": weight,
+            "endpoint": { "address": { "socket_address": { "address": ip, "port_value": 80 } } } })
+        };
+        let assignment = |name: &str, endpoints: serde_json::Value| {
+            json!({ "endpoint_config": {
+            "cluster_name": name, "endpoints": [{ "lb_endpoints": endpoints }] } })
+        };
+        let twelve = |of: u16| (0..12).map(|n| n * of).collect::<serde_json::Value>();
+        let discovery = dump(json!([
+            { "@type": "x.ClustersConfigDump", "dynamic_active_clusters": [cluster("a", twelve(1)), cluster("b", json!(1))] },
+            { "@type": "x.ListenersConfigDump", "dynamic_listeners": [listener] },
+            // Nothing names the second.
+            { "@type": "x.RoutesConfigDump", "dynamic_route_configs": [route("80", 1), route("90", 1)] },
+            { "@type": "x.EndpointsConfigDump", "dynamic_endpoint_configs": [
+                assignment("a", json!([endpoint("10.0.0.1", 1), endpoint("10.0.0.2", 1)])) ] },
+        ]));
+        let envoy = dump(json!([
+            { "@type": "x.ClustersConfigDump",
+                "static_clusters": [cluster("own", json!(null))],
+                "dynamic_active_clusters": [cluster("a", twelve(2)), cluster("c\u{1b}", json!(1))],
+                "dynamic_warming_clusters": [cluster("b", json!(1))] },
+            { "@type": "x.ListenersConfigDump", "dynamic_listeners": [listener] },
+            { "@type": "x.RoutesConfigDump", "dynamic_route_configs": [route("80", 2)] },
+            { "@type": "x.EndpointsConfigDump", "dynamic_endpoint_configs": [
+                assignment("a", json!([endpoint("10.0.0.3", 1), endpoint("10.0.0.2", 5)])),
+                assignment("finds-its-own", json!([endpoint("10.0.0.9", 1)])) ] },
+        ]));
+        let differences = difference::between(&discovery, &envoy);
+        insta::assert_snapshot!(plain(|out| one(&[], Some(&differences), out)));
     }
 
     #[test]
