@@ -1,9 +1,9 @@
 """A gRPC client that calls again and again, until it is ended.
 
-    client.py [--pause SECONDS] [--header NAME] TARGET...
+    client.py [--pause SECONDS] [--header NAME[=VALUE]] TARGET...
 
 Each target gets one call at a time, of /echo.Echo/Say. What became of a call is written as a line: "TARGET ok ANSWER" or
-"TARGET failed CODE DETAILS". With --header, each call has a header of this name with another value.
+"TARGET failed CODE DETAILS". With --header, each call has a header of this name, with another value each time unless one is given.
 """
 
 import argparse
@@ -33,7 +33,8 @@ def call_for_ever(target, arguments):
         method = channel.unary_unary("/echo.Echo/Say")
         count = 0
         while True:
-            metadata = [(arguments.header, str(count))] if arguments.header else []
+            name, _, value = (arguments.header or "").partition("=")
+            metadata = [(name, value or str(count))] if name else []
             outcome = call(method, metadata)
             with WRITING:
                 print(f"{target} {outcome}", flush=True)

@@ -106,10 +106,10 @@ impl Caller {
         }
     }
 
-    /// Each of its calls has a header of this name with another value.
+    /// Each of its calls has a header, `NAME=VALUE`, or `NAME` with another value each time.
     #[must_use]
-    pub fn header(mut self, name: &str) -> Self {
-        self.header = Some(name.to_owned());
+    pub fn header(mut self, header: &str) -> Self {
+        self.header = Some(header.to_owned());
         self
     }
 

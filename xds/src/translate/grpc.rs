@@ -81,6 +81,11 @@ fn route(input: &GrpcRoute) -> Output {
             num_retries: uint(RETRIES),
             ..Default::default()
         }),
+        hash_policy: input
+            .hash_header
+            .iter()
+            .map(|name| by_header(name))
+            .collect(),
         ..Default::default()
     };
     let spellings = input.spellings.iter();
@@ -107,6 +112,17 @@ fn route(input: &GrpcRoute) -> Output {
         ..Default::default()
     };
     notes.output(name, Message::Route(Box::new(message)))
+}
+
+fn by_header(name: &str) -> route_action::HashPolicy {
+    use route_action::hash_policy::{Header, PolicySpecifier};
+    route_action::HashPolicy {
+        policy_specifier: Some(PolicySpecifier::Header(Header {
+            header_name: name.into(),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
 }
 
 fn cluster(input: &GrpcCluster) -> Output {

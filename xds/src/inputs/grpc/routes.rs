@@ -1,6 +1,7 @@
 //! Inputs of route configurations for gRPC clients: one for each port of each service, named as its cluster.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Host, Service, ServiceKey};
@@ -21,6 +22,9 @@ pub struct GrpcRoute {
     pub port: u16,
     /// What clients call the service.
     pub spellings: Vec<String>,
+    /// The header of a call by which [`LoadBalancing::RingHash`](super::LoadBalancing::RingHash) chooses; calls without it
+    /// go anywhere.
+    pub hash_header: Option<Arc<str>>,
 }
 
 /// Route configurations for gRPC clients.
@@ -53,6 +57,7 @@ impl Generator for GrpcRoutes {
             service: service.key.clone(),
             port: port.port,
             spellings: spellings(view, service, &projection.domain).collect(),
+            hash_header: None,
         })))
     }
 }
