@@ -8,6 +8,7 @@ pub mod assignments;
 pub mod clusters;
 pub mod grpc;
 pub mod listeners;
+pub mod names;
 pub mod own;
 pub mod routes;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use pilothouse_core::model::{Host, Resolution, Service, ServiceKey, ServiceSourc
 pub use assignments::Assignments;
 pub use clusters::Clusters;
 pub use listeners::Listeners;
+pub use names::Names;
 pub use own::own;
 pub use routes::Routes;
 
@@ -39,6 +41,8 @@ pub enum Input {
     Listener(listeners::ListenerInput),
     /// A route configuration.
     Route(routes::RouteInput),
+    /// The name table.
+    Names(names::NamesInput),
     /// Anything that only gRPC clients get.
     Grpc(grpc::GrpcInput),
 }

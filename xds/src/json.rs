@@ -17,7 +17,7 @@ use serde_json::Value;
 use serde_path_to_error::Track;
 use thiserror::Error;
 
-/// The descriptors of Envoy's API as `envoy-types` has it, and of the `TypedStruct`s that it lacks.
+/// The descriptors of Envoy's API as `envoy-types` has it, of the `TypedStruct`s that it lacks, and of the name table.
 static COMPRESSED: &[u8] = include_bytes!("../assets/descriptors.bin.zst");
 
 static POOL: LazyLock<Result<DescriptorPool, String>> = LazyLock::new(|| {

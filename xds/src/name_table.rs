@@ -19,7 +19,7 @@ pub struct NameInfo {
     /// Its addresses.
     #[prost(string, repeated, tag = "1")]
     pub ips: Vec<String>,
-    /// The kind of platform that declares it: see [`KUBERNETES`] and [`EXTERNAL`].
+    /// How the host is formed: see [`KUBERNETES`] and [`EXTERNAL`].
     #[prost(string, tag = "2")]
     pub registry: String,
     /// The service's name, where hosts are formed of name and namespace.
@@ -36,7 +36,7 @@ pub struct NameInfo {
 /// The registry of hosts that are formed as Kubernetes forms them, and have its short names.
 pub const KUBERNETES: &str = "Kubernetes";
 
-/// The registry of hosts that a rule declares.
+/// The registry of all other hosts.
 pub const EXTERNAL: &str = "External";
 
 #[cfg(test)]

@@ -45,6 +45,9 @@ pub const ADMIN_PORT: u16 = 15000;
 /// The agent's status port.
 pub const STATUS_PORT: u16 = 15020;
 
+/// The one name table. Istio's has no name, and its agents take any.
+pub const NAME_TABLE: &str = "name-table";
+
 /// The route of the HTTP proxy listener.
 pub const HTTP_PROXY_ROUTE: &str = "http_proxy";
 /// The virtual host, and its route, of requests that no service claims and that pass.

@@ -19,11 +19,22 @@ pub enum ResourceType {
     Listener,
     /// `envoy.config.route.v3.RouteConfiguration`, by RDS.
     Route,
+    /// `istio.networking.nds.v1.NameTable`, by the aggregated service alone: it is not for Envoy but for the agent beside it.
+    NameTable,
 }
 
 impl ResourceType {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
+    pub const ALL: [Self; 5] = [
+        Self::Cluster,
+        Self::Endpoint,
+        Self::Listener,
+        Self::Route,
+        Self::NameTable,
+    ];
+
+    /// Those that Envoy has, in order. Others never hold these up.
+    pub const OF_ENVOY: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
 
     /// The type URL.
     pub const fn url(self) -> &'static str {
@@ -32,6 +43,7 @@ impl ResourceType {
             Self::Endpoint => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::NameTable => "type.googleapis.com/istio.networking.nds.v1.NameTable",
         }
     }
 
@@ -47,6 +59,7 @@ impl ResourceType {
             Self::Endpoint => "eds",
             Self::Listener => "lds",
             Self::Route => "rds",
+            Self::NameTable => "nds",
         }
     }
 
@@ -57,7 +70,7 @@ impl ResourceType {
 
     /// Whether a first request without names asks for everything (the xDS protocol's wildcard).
     pub const fn has_wildcard(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
+        matches!(self, Self::Cluster | Self::Listener | Self::NameTable)
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::encode::encode;
 use crate::inputs::grpc::{GrpcClusters, GrpcListeners, GrpcRoutes};
-use crate::inputs::{Assignments, Clusters, Generator, Input, Listeners, Routes, own};
+use crate::inputs::{Assignments, Clusters, Generator, Input, Listeners, Names, Routes, own};
 use crate::json::any_to_json;
 use crate::resource::{Resource, ResourceType};
 use crate::selection::{ForDataPlane, Selection};
@@ -175,6 +175,9 @@ pub(crate) fn all_inputs(mesh: &Mesh, view: &View, selection: &Selection) -> Vec
             inputs.extend(of::<Listeners>(mesh, view, &envoy.listeners));
             inputs.extend(of::<Routes>(mesh, view, &envoy.routes));
             inputs.extend(own(mesh, &envoy.own));
+            if let Some(names) = &envoy.names {
+                inputs.extend(of::<Names>(mesh, view, names));
+            }
         }
         ForDataPlane::Grpc(grpc) => {
             inputs.extend(of::<GrpcClusters>(mesh, view, &()));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{
-    Address, Cidr, ClusterId, DataPlane, Endpoint, Interception, NamespaceName, Proxy, Service,
-    ServiceKey, ServicePort, ServiceSource,
+    Address, Cidr, ClusterId, DataPlane, Endpoint, Interception, NamespaceName, NetworkId, Proxy,
+    Service, ServiceKey, ServicePort, ServiceSource,
 };
 
 use crate::extensions::{Extension, Missing};
@@ -80,6 +80,15 @@ fn captures_dns(proxy: &Proxy) -> bool {
         .metadata
         .get("DNS_CAPTURE")
         .is_some_and(|value| &**value == "true")
+}
+
+/// What the name table reads of a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForNames {
+    /// The virtual addresses that names stand for.
+    pub addresses: Addressing,
+    /// The network whose endpoints can be dialled.
+    pub network: NetworkId,
 }
 
 /// What outbound clusters read of a proxy.
@@ -165,6 +174,8 @@ pub struct ForEnvoy {
     pub routes: ForRoutes,
     /// For all that is inbound.
     pub own: ForOwn,
+    /// For the name table; `None` where clients ask others about names.
+    pub names: Option<ForNames>,
 }
 
 /// What applies to a gRPC client alone.
@@ -261,6 +272,10 @@ impl ForEnvoy {
                 targets: targets(mesh, proxy),
                 without: missing.among(Extension::OF_LISTENERS),
             },
+            names: captures_dns(proxy).then(|| ForNames {
+                addresses: Addressing::of(proxy),
+                network: proxy.network.clone(),
+            }),
         }
     }
 }

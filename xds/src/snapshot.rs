@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub listeners: Arc<Set>,
     /// Route configurations.
     pub routes: Arc<Set>,
+    /// The name table, of proxies whose clients' DNS is captured.
+    pub names: Arc<Set>,
 }
 
 /// Load assignments: bodies, and the clusters whose versions their versions cover.
@@ -53,6 +55,7 @@ impl Snapshot {
             ResourceType::Endpoint => &self.assignments.bodies,
             ResourceType::Listener => &self.listeners,
             ResourceType::Route => &self.routes,
+            ResourceType::NameTable => &self.names,
         }
     }
 }

@@ -10,6 +10,7 @@ mod common;
 mod grpc;
 mod http;
 mod listener;
+mod names;
 mod route;
 mod tcp;
 
@@ -23,9 +24,10 @@ use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use prost::Message as _;
 
 use crate::inputs::Input;
+use crate::name_table::NameTable;
 use crate::resource::{Cause, Name, ResourceType, Uses};
 
-/// A message of Envoy's API.
+/// A message of Envoy's API, or of what stands beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     /// A cluster.
@@ -36,6 +38,8 @@ pub enum Message {
     Listener(Box<Listener>),
     /// A route configuration.
     Route(Box<RouteConfiguration>),
+    /// The name table.
+    NameTable(Box<NameTable>),
 }
 
 impl Message {
@@ -46,6 +50,7 @@ impl Message {
             Self::Assignment(_) => ResourceType::Endpoint,
             Self::Listener(_) => ResourceType::Listener,
             Self::Route(_) => ResourceType::Route,
+            Self::NameTable(_) => ResourceType::NameTable,
         }
     }
 
@@ -56,6 +61,7 @@ impl Message {
             Self::Assignment(message) => message.encode_to_vec(),
             Self::Listener(message) => message.encode_to_vec(),
             Self::Route(message) => message.encode_to_vec(),
+            Self::NameTable(message) => message.encode_to_vec(),
         }
     }
 }
@@ -80,6 +86,7 @@ pub fn translate(input: &Input) -> Output {
         Input::Assignment(input) => assignment::translate(input),
         Input::Listener(input) => listener::translate(input),
         Input::Route(input) => route::translate(input),
+        Input::Names(input) => names::translate(input),
         Input::Grpc(input) => grpc::translate(input),
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
 use prost_reflect::prost_types::{
-    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MessageOptions,
 };
 
 /// Whether tests write what they compare with.
@@ -36,6 +36,7 @@ fn descriptors() -> Vec<u8> {
         "udpa/type/v1/typed_struct.proto",
         "udpa.type.v1",
     ));
+    set.file.push(name_table());
     set.encode_to_vec()
 }
 
@@ -62,15 +63,71 @@ fn shipped() -> PathBuf {
         .expect("cargo has unpacked envoy-types")
 }
 
-fn typed_struct(file: &str, package: &str) -> FileDescriptorProto {
-    let field = |name: &str, number, kind, type_name: Option<&str>| FieldDescriptorProto {
+/// What `crate::name_table` says by hand.
+fn name_table() -> FileDescriptorProto {
+    const TABLE: &str = ".istio.networking.nds.v1.NameTable";
+    let text = |name, number| field(name, number, Type::String, None);
+    let message = |name: &str, field| DescriptorProto {
+        name: Some(name.into()),
+        field,
+        ..Default::default()
+    };
+    let nested = |name, number, type_name: &str| {
+        field(
+            name,
+            number,
+            Type::Message,
+            Some(&format!("{TABLE}.{type_name}")),
+        )
+    };
+    let info = vec![
+        repeated(text("ips", 1)),
+        text("registry", 2),
+        text("shortname", 3),
+        text("namespace", 4),
+        repeated(text("alt_hosts", 5)),
+    ];
+    let mut entry = message(
+        "TableEntry",
+        vec![text("key", 1), nested("value", 2, "NameInfo")],
+    );
+    entry.options = Some(MessageOptions {
+        map_entry: Some(true),
+        ..Default::default()
+    });
+    let mut table = message(
+        "NameTable",
+        vec![repeated(nested("table", 1, "TableEntry"))],
+    );
+    table.nested_type = vec![message("NameInfo", info), entry];
+    FileDescriptorProto {
+        name: Some("istio/networking/nds/v1/nds.proto".into()),
+        package: Some("istio.networking.nds.v1".into()),
+        syntax: Some("proto3".into()),
+        message_type: vec![table],
+        ..Default::default()
+    }
+}
+
+fn field(name: &str, number: i32, kind: Type, type_name: Option<&str>) -> FieldDescriptorProto {
+    FieldDescriptorProto {
         name: Some(name.into()),
         number: Some(number),
         label: Some(Label::Optional.into()),
         r#type: Some(i32::from(kind)),
         type_name: type_name.map(Into::into),
         ..Default::default()
-    };
+    }
+}
+
+fn repeated(field: FieldDescriptorProto) -> FieldDescriptorProto {
+    FieldDescriptorProto {
+        label: Some(Label::Repeated.into()),
+        ..field
+    }
+}
+
+fn typed_struct(file: &str, package: &str) -> FileDescriptorProto {
     FileDescriptorProto {
         name: Some(file.into()),
         package: Some(package.into()),

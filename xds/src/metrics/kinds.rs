@@ -55,7 +55,7 @@ pub struct Each<M, const N: usize> {
 }
 
 /// One metric for each type of resource, under the label `type`.
-pub type PerType<M> = Each<M, 4>;
+pub type PerType<M> = Each<M, { ResourceType::ALL.len() }>;
 
 impl<M, const N: usize> Each<M, N> {
     /// One metric, made by `new`, for each of `values`.
@@ -123,7 +123,7 @@ mod tests {
         plain.inc();
         each.of(ResourceType::Endpoint).inc_by(2);
         assert_eq!(each.get("eds").map(RawCounter::get), Some(2));
-        assert!(each.get("nds").is_none());
+        assert!(each.get("sds").is_none());
 
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
@@ -138,6 +138,7 @@ mod tests {
              pilot_each{type=\"eds\"} 2\n\
              pilot_each{type=\"lds\"} 0\n\
              pilot_each{type=\"rds\"} 0\n\
+             pilot_each{type=\"nds\"} 0\n\
              # EOF\n"
         );
     }

@@ -45,7 +45,7 @@ impl Gate {
             match resource_type {
                 ResourceType::Cluster => warming.clusters = warming.clusters.filter(|n| *n > nonce),
                 ResourceType::Endpoint => warming.sent.retain(|(sent, _)| *sent > nonce),
-                ResourceType::Listener | ResourceType::Route => {}
+                ResourceType::Listener | ResourceType::Route | ResourceType::NameTable => {}
             }
         }
     }
@@ -64,7 +64,7 @@ impl Gate {
                     }
                 }
             }
-            ResourceType::Listener | ResourceType::Route => {}
+            ResourceType::Listener | ResourceType::Route | ResourceType::NameTable => {}
         }
     }
 

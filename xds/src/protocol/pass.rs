@@ -1,6 +1,6 @@
 //! One pass: a stream is brought to one snapshot, type by type, and only then to the newest.
 //!
-//! The order is clusters, load assignments, listeners, routes, removals. Nothing is remembered of how far a pass has come: what
+//! The order is clusters, load assignments, listeners, routes, names, removals. Nothing is remembered of how far a pass has come: what
 //! there is to send follows from what the client holds, so that requests, rejections and time-outs may come at any time.
 
 use std::sync::Arc;
@@ -67,6 +67,11 @@ impl Stream {
             let (mut busy, mut withheld) = (false, false);
             let mut unsent = Vec::new();
             for resource_type in ResourceType::ALL {
+                if resource_type == ResourceType::NameTable && (busy || withheld) {
+                    // A name is told when what listens on its address has been sent.
+                    self.channel_mut(resource_type).pending = true;
+                    continue;
+                }
                 let step = self.step(resource_type, &target, &newest, &mut unsent, now);
                 let channel = self.channel_mut(resource_type);
                 channel.pending = !matches!(step, Step::Done);
@@ -74,7 +79,10 @@ impl Stream {
                     Step::Send(response) => return Some(response),
                     Step::Done => {}
                     // Endpoints join at any time. Waiting for a moment without would be waiting for ever.
-                    Step::Busy => busy |= resource_type != ResourceType::Endpoint,
+                    Step::Busy if resource_type == ResourceType::Endpoint => {}
+                    // Who asks for names is not Envoy, which waits for nobody's answers but its own.
+                    Step::Busy if resource_type == ResourceType::NameTable => {}
+                    Step::Busy => busy = true,
                     Step::Withheld => withheld = true,
                 }
             }
@@ -226,7 +234,7 @@ impl Stream {
         let removals = match resource_type {
             // Load assignments go with their clusters.
             ResourceType::Cluster | ResourceType::Endpoint | ResourceType::Route => Removals::Keep,
-            ResourceType::Listener => Removals::WithLast,
+            ResourceType::Listener | ResourceType::NameTable => Removals::WithLast,
         };
         let unready = self.unready(resource_type, target, unsent);
         let plan = self.plan(&goal, &unready, false, removals);
@@ -349,7 +357,7 @@ impl Stream {
         match resource_type {
             ResourceType::Cluster => self.assignments_are_due(&plan),
             ResourceType::Listener => self.routes_are_due(&plan),
-            ResourceType::Endpoint | ResourceType::Route => {}
+            ResourceType::Endpoint | ResourceType::Route | ResourceType::NameTable => {}
         }
         let segments = if self.is_whole(resource_type) {
             let interest = self.channel(resource_type).subscription.interest();

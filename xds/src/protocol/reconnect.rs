@@ -70,7 +70,7 @@ impl Stream {
                 Due::Everything => held = Held::default(),
             },
             ResourceType::Cluster => self.assigned = Some(target.assignments.clusters.clone()),
-            ResourceType::Listener | ResourceType::Route => {}
+            ResourceType::Listener | ResourceType::Route | ResourceType::NameTable => {}
         }
         self.channel_mut(resource_type).held = held;
     }

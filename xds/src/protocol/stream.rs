@@ -46,7 +46,7 @@ pub struct Stream {
     pub(super) last_nonce: u64,
     /// When the first request came.
     pub(super) started: Option<Instant>,
-    pub(super) channels: [Channel; 4],
+    pub(super) channels: [Channel; ResourceType::ALL.len()],
     pub(super) newest: Option<Arc<Snapshot>>,
     pub(super) pass: Option<Pass>,
     pub(super) gate: Gate,
@@ -187,7 +187,7 @@ impl Stream {
     }
 
     /// What is asked for of each type, in the order of [`ResourceType::ALL`]; `None` if it is as at the last call.
-    pub fn subscriptions(&mut self) -> Option<[Interest; 4]> {
+    pub fn subscriptions(&mut self) -> Option<[Interest; ResourceType::ALL.len()]> {
         std::mem::take(&mut self.interest_changed)
             .then(|| ResourceType::ALL.map(|t| self.channel(t).subscription.interest()))
     }
@@ -204,22 +204,24 @@ impl Stream {
     }
 
     pub(super) fn channel(&self, resource_type: ResourceType) -> &Channel {
-        let [clusters, endpoints, listeners, routes] = &self.channels;
+        let [clusters, endpoints, listeners, routes, names] = &self.channels;
         match resource_type {
             ResourceType::Cluster => clusters,
             ResourceType::Endpoint => endpoints,
             ResourceType::Listener => listeners,
             ResourceType::Route => routes,
+            ResourceType::NameTable => names,
         }
     }
 
     pub(super) fn channel_mut(&mut self, resource_type: ResourceType) -> &mut Channel {
-        let [clusters, endpoints, listeners, routes] = &mut self.channels;
+        let [clusters, endpoints, listeners, routes, names] = &mut self.channels;
         match resource_type {
             ResourceType::Cluster => clusters,
             ResourceType::Endpoint => endpoints,
             ResourceType::Listener => listeners,
             ResourceType::Route => routes,
+            ResourceType::NameTable => names,
         }
     }
 
@@ -234,8 +236,11 @@ impl Stream {
 
     /// The pass is over, and the client has been sent everything.
     pub(super) fn settle(&mut self) {
-        let quiet = |channel: &Channel| channel.open.is_empty() && !channel.pending;
-        if self.channels.iter().all(quiet)
+        let quiet = |of| {
+            let channel = self.channel(of);
+            channel.open.is_empty() && !channel.pending
+        };
+        if ResourceType::OF_ENVOY.into_iter().all(quiet)
             && let (Some(newest), Some(since)) = (&self.newest, self.unsettled.take())
         {
             self.settled = Some(Settled {

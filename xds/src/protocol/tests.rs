@@ -2,6 +2,7 @@
 
 mod envoy;
 mod hard;
+mod names;
 mod property;
 mod rejections;
 mod rules;

@@ -19,7 +19,7 @@ use crate::fanout::{Layer, Set};
 use crate::inputs::{self, Generator, Input};
 use crate::metrics::Metrics;
 use crate::selection::{
-    ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForOwn, ForRoutes, Selection,
+    ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForNames, ForOwn, ForRoutes, Selection,
 };
 use grpc::Grpc;
 
@@ -38,6 +38,7 @@ pub(super) struct Config {
     clusters: BTreeMap<ForClusters, Scope<inputs::Clusters>>,
     listeners: BTreeMap<ForListeners, Scope<inputs::Listeners>>,
     routes: BTreeMap<ForRoutes, Scope<inputs::Routes>>,
+    names: BTreeMap<ForNames, Scope<inputs::Names>>,
     /// What a proxy gets for itself: clusters and listeners.
     own: BTreeMap<ForOwn, (Arc<Layer>, Arc<Layer>)>,
     grpc: Grpc,
@@ -54,6 +55,7 @@ pub(super) struct Sets {
     pub(super) shared_clusters: Arc<Set>,
     pub(super) listeners: Arc<Set>,
     pub(super) routes: Arc<Set>,
+    pub(super) names: Arc<Set>,
 }
 
 impl Config {
@@ -66,6 +68,7 @@ impl Config {
             clusters: BTreeMap::new(),
             listeners: BTreeMap::new(),
             routes: BTreeMap::new(),
+            names: BTreeMap::new(),
             own: BTreeMap::new(),
             grpc: Grpc::default(),
             memo: Memo::new(metrics),
@@ -132,6 +135,12 @@ impl Config {
             envoys().map(|s| s.routes.clone()),
             memo,
         );
+        follow(
+            &mut self.names,
+            &change,
+            envoys().filter_map(|s| s.names.clone()),
+            memo,
+        );
         let grpc = selections.iter().filter_map(|selection| selection.grpc());
         self.grpc.follow(&change, grpc.collect(), memo);
         let own_changed = self.follow_own(touched.config, envoys().map(|s| &s.own).collect());
@@ -187,6 +196,9 @@ impl Config {
         }
         if let Some(routes) = self.routes.get(&envoy.routes) {
             sets.routes = routes.set(namespace).clone();
+        }
+        if let Some(names) = envoy.names.as_ref().and_then(|names| self.names.get(names)) {
+            sets.names = names.set(namespace).clone();
         }
         let own = self.own.get(&envoy.own);
         with_own(&mut sets.clusters, clusters, own.map(|own| &own.0));

@@ -9,18 +9,20 @@ use pilothouse_core::model::{Host, ServiceKey};
 use crate::inputs::endpoints_reach_configuration;
 
 /// What of `touched` reaches more than load assignments. Endpoints stay in it where they are written into a cluster or a
-/// listener, or where `connected` says that a proxy stands at one of their addresses.
+/// listener, in the name table where there is one, or where `connected` says that a proxy stands at one of their addresses.
 pub(super) fn for_configuration(
     before: &Mesh,
     after: &Mesh,
     touched: &Touched,
+    names: bool,
     connected: impl Fn(IpAddr) -> bool,
 ) -> Touched {
     let mut config = touched.clone();
     config.endpoints.retain(|key| {
         let inline = |mesh: &Mesh| {
-            mesh.service(key)
-                .is_some_and(|service| endpoints_reach_configuration(service))
+            mesh.service(key).is_some_and(|service| {
+                endpoints_reach_configuration(service) || names && service.is_headless()
+            })
         };
         inline(before) || inline(after) || moved(before, after, key).into_iter().any(&connected)
     });

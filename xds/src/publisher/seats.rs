@@ -124,6 +124,15 @@ impl Seats {
             .collect()
     }
 
+    /// Whether there is a proxy that has a name table.
+    pub(super) fn has_names(&self) -> bool {
+        let envoys = self
+            .classes
+            .keys()
+            .filter_map(|selection| selection.envoy());
+        envoys.into_iter().any(|envoy| envoy.names.is_some())
+    }
+
     /// All selections that some stream has.
     pub(super) fn selections(&self) -> impl Iterator<Item = &Arc<Selection>> {
         self.classes.keys()
@@ -206,6 +215,7 @@ impl Seats {
                 Arc::ptr_eq(&old.clusters, &sets.clusters)
                     && Arc::ptr_eq(&old.listeners, &sets.listeners)
                     && Arc::ptr_eq(&old.routes, &sets.routes)
+                    && Arc::ptr_eq(&old.names, &sets.names)
                     && Arc::ptr_eq(&old.assignments.bodies, bodies)
             };
             if group.class.current().is_some_and(|old| same(&old)) {
@@ -223,6 +233,7 @@ impl Seats {
                 },
                 listeners: sets.listeners.clone(),
                 routes: sets.routes.clone(),
+                names: sets.names.clone(),
             };
             published.woken += group.class.publish(Arc::new(snapshot), &mut differences);
         }

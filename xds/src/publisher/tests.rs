@@ -18,6 +18,7 @@ use super::relevance;
 use crate::fanout::Set;
 use crate::metrics::Metrics;
 use crate::names;
+use crate::resource::ResourceType;
 use crate::selection::{ForAssignments, Selection};
 
 const NAMESPACES: [&str; 3] = ["north", "south", "east"];
@@ -288,7 +289,7 @@ fn contents(set: &Set) -> BTreeMap<String, Bytes> {
         .collect()
 }
 
-type Contents = [BTreeMap<String, Bytes>; 4];
+type Contents = [BTreeMap<String, Bytes>; ResourceType::ALL.len()];
 
 fn served(config: &Config, lane: &mut Lane, selection: &Arc<Selection>) -> Contents {
     let mut sets = Sets::default();
@@ -299,6 +300,7 @@ fn served(config: &Config, lane: &mut Lane, selection: &Arc<Selection>) -> Conte
         contents(bodies),
         contents(&sets.listeners),
         contents(&sets.routes),
+        contents(&sets.names),
     ]
 }
 
@@ -374,7 +376,7 @@ proptest! {
             }
             let touched = std::mem::take(&mut touched);
             let selections = selections(&after);
-            let touched = relevance::for_configuration(&before, &after, &touched, |ip| proxies().iter().any(|p| p.addresses.contains(&ip)));
+            let touched = relevance::for_configuration(&before, &after, &touched, true, |ip| proxies().iter().any(|p| p.addresses.contains(&ip)));
             let hosts = config.apply(Work { mesh: after.clone(), touched, selections: selections.clone() });
             lane.configured(after.clone(), config.views.clone(), &hosts);
             let (mut full, mut full_lane) = from_nothing(&after, &selections);

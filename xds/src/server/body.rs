@@ -379,16 +379,14 @@ impl Drop for Ads {
 
 /// How far the initial transfer is.
 fn progress(report: &StreamReport, method: Method) -> Progress {
-    let asked = report
-        .types
-        .iter()
-        .filter(|of| !matches!(of.interest, Interest::None));
+    let of_envoy = || {
+        let types = report.types.iter();
+        types.filter(|of| ResourceType::OF_ENVOY.contains(&of.resource_type))
+    };
+    let asked = of_envoy().filter(|of| !matches!(of.interest, Interest::None));
     Progress {
-        settled: report
-            .types
-            .iter()
-            .all(|of| of.unacknowledged == 0 && !of.pending),
-        all_types: asked.count() >= method.only.map_or(ResourceType::ALL.len(), |_| 1),
+        settled: of_envoy().all(|of| of.unacknowledged == 0 && !of.pending),
+        all_types: asked.count() >= method.only.map_or(ResourceType::OF_ENVOY.len(), |_| 1),
     }
 }
 

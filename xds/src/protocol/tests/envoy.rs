@@ -36,14 +36,14 @@ pub(super) struct Envoy {
     mode: Mode,
     /// Whether it can read what it rejects, and says what it was.
     names_culprits: bool,
-    pub(super) state: [BTreeMap<String, Got>; 4],
+    pub(super) state: [BTreeMap<String, Got>; ResourceType::ALL.len()],
     pub(super) warming: BTreeSet<String>,
-    pub(super) asked: [bool; 4],
+    pub(super) asked: [bool; ResourceType::ALL.len()],
     /// Names asked for, of the types that have no wildcard.
-    pub(super) names: [BTreeSet<String>; 4],
+    pub(super) names: [BTreeSet<String>; ResourceType::ALL.len()],
     /// State of the world: version accepted last, and nonce received last.
-    versions: [String; 4],
-    nonces: [String; 4],
+    versions: [String; ResourceType::ALL.len()],
+    nonces: [String; ResourceType::ALL.len()],
     /// Requests for clusters that wait until none warms.
     paused: Vec<Ask>,
     pub(super) to_server: VecDeque<Ask>,
@@ -85,7 +85,7 @@ impl Envoy {
             names_culprits,
             state: Default::default(),
             warming: BTreeSet::new(),
-            asked: [false; 4],
+            asked: [false; ResourceType::ALL.len()],
             names: Default::default(),
             versions: Default::default(),
             nonces: Default::default(),
@@ -100,6 +100,7 @@ impl Envoy {
         self.paused.clear();
         self.nonces = Default::default();
         self.asked[CDS.index()] = true;
+        self.asked[ResourceType::NameTable.index()] = true;
         for t in ResourceType::ALL {
             if self.asked[t.index()] {
                 let held = &self.state[t.index()];
@@ -148,6 +149,18 @@ impl Envoy {
                 }
                 for name in &said.removed {
                     assert_eq!(t, RDS, "load assignments are never removed");
+                    self.state[t.index()].remove(name);
+                }
+            }
+            // The agent beside it.
+            ResourceType::NameTable if error.is_none() => {
+                if self.mode == Mode::Sotw {
+                    self.state[t.index()].clear();
+                }
+                for (name, version, text) in &said.resources {
+                    self.put(t, name, version, text);
+                }
+                for name in &said.removed {
                     self.state[t.index()].remove(name);
                 }
             }

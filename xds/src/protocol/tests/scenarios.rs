@@ -6,7 +6,9 @@ use crate::protocol::{Mode, Service};
 use crate::resource::ResourceType;
 
 fn all() -> World {
-    World::new("a1 b1 c1", "a1 b1 c1", "a1 b1 c1", "a1 b1 c1")
+    let mut world = World::new("a1 b1 c1", "a1 b1 c1", "a1 b1 c1", "a1 b1 c1");
+    world.set(ResourceType::NameTable, "a1 b1 c1");
+    world
 }
 
 /// For both kinds of service.

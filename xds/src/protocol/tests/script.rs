@@ -19,6 +19,7 @@ pub(super) const CDS: ResourceType = ResourceType::Cluster;
 pub(super) const EDS: ResourceType = ResourceType::Endpoint;
 pub(super) const LDS: ResourceType = ResourceType::Listener;
 pub(super) const RDS: ResourceType = ResourceType::Route;
+pub(super) const NDS: ResourceType = ResourceType::NameTable;
 
 /// A response, decoded.
 #[derive(Debug, Clone)]
@@ -124,10 +125,10 @@ pub(super) struct Script {
     mode: Mode,
     service: Service,
     /// Of each type: the last response, and the names of a state-of-the-world subscription.
-    last: [Option<Said>; 4],
-    names: [Vec<String>; 4],
+    last: [Option<Said>; ResourceType::ALL.len()],
+    names: [Vec<String>; ResourceType::ALL.len()],
     /// Versions of what has been received, for reconnecting.
-    pub(super) held: [BTreeMap<String, String>; 4],
+    pub(super) held: [BTreeMap<String, String>; ResourceType::ALL.len()],
 }
 
 impl Script {

@@ -49,7 +49,7 @@ impl Text {
 }
 
 pub(super) struct World {
-    pub(super) resources: [BTreeMap<String, Text>; 4],
+    pub(super) resources: [BTreeMap<String, Text>; ResourceType::ALL.len()],
     generation: u64,
     last: Option<Arc<Snapshot>>,
 }
@@ -113,6 +113,7 @@ impl World {
             clusters,
             listeners: set(ResourceType::Listener),
             routes: set(ResourceType::Route),
+            names: set(ResourceType::NameTable),
         });
         self.last = Some(snapshot.clone());
         snapshot

@@ -179,6 +179,7 @@ pub(super) fn clusters<S: AsRef<str>>(clusters: &[(S, &str)]) -> Snapshot {
         clusters,
         listeners: Arc::default(),
         routes: Arc::default(),
+        names: Arc::default(),
     }
 }
 
