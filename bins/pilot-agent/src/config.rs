@@ -23,6 +23,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 pub use identity::Identity;
 pub use inert::INERT;
+use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::value::ListenAddr;
 use pilothouse_process::version::VersionArgs;
 use pilothouse_process::{inert as flags, logging};
@@ -55,6 +56,10 @@ pub enum Command {
     Wait(WaitArgs),
     /// Become Envoy.
     Exec(Exec),
+    /// Print a shell's script.
+    Completion(CompletionArgs),
+    /// Write what is made from the command line's grammar.
+    Collateral(CollateralArgs),
     /// Print the version.
     Version(VersionArgs),
 }
@@ -194,6 +199,11 @@ pub enum Failure {
     Source(String),
 }
 
+/// What can be said on the command line.
+pub fn grammar() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
@@ -237,6 +247,8 @@ pub fn parse<T: Into<OsString> + Clone>(
         Subcommands::Request(args) => Ok(Command::Request(args)),
         Subcommands::Wait(args) => Ok(Command::Wait(args)),
         Subcommands::Exec(args) => Ok(Command::Exec(args)),
+        Subcommands::Completion(args) => Ok(Command::Completion(args)),
+        Subcommands::Collateral(args) => Ok(Command::Collateral(args)),
         Subcommands::Proxy(args) => resolve(*args).map(Command::Proxy),
         Subcommands::Bootstrap(args) => {
             let client = if args.grpc {

@@ -9,7 +9,7 @@ use pilot_agent::app::App;
 use pilot_agent::config::{self, Command, Config, Failure, Surroundings};
 use pilot_agent::{bootstrap, iptables};
 use pilothouse_process::signals::Signals;
-use pilothouse_process::{exit_code, logging, version};
+use pilothouse_process::{collateral, exit_code, logging, version};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -30,6 +30,11 @@ fn main() -> ExitCode {
         Command::CleanIptables(args) => logged().and_then(|()| iptables::clean(&args)).map(success),
         Command::Request(args) => alone(args.run()).map(success),
         Command::Wait(args) => alone(args.run()).map(success),
+        Command::Completion(args) => {
+            let script = collateral::completion(args.shell, config::grammar());
+            Ok(print(String::from_utf8_lossy(&script).into_owned()))
+        }
+        Command::Collateral(args) => collateral::write(&args, &config::grammar()).map(success),
         Command::Exec(exec) => Err(exec.run().into()),
     };
     done.unwrap_or_else(|error| fail(format!("{error:#}")))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::logging::LogArgs;
 use pilothouse_process::value::{ListenAddr, duration, listen_addr};
 use pilothouse_process::version::VersionArgs;
@@ -46,6 +47,11 @@ pub(super) enum Subcommands {
     /// Wait until the proxy is ready.
     #[command(after_help = WAIT_EXAMPLE)]
     Wait(WaitArgs),
+    /// Print the script by which a shell completes command lines.
+    Completion(CompletionArgs),
+    /// Write manual pages, completion scripts and the reference of flags.
+    #[command(hide = true)]
+    Collateral(CollateralArgs),
     /// Become Envoy, and end with the agent.
     #[command(name = Exec::NAME, hide = true)]
     Exec(Exec),
