@@ -1,5 +1,7 @@
 //! gRPC clients without a proxy: stock libraries whose targets are `xds:///HOST:PORT`.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};

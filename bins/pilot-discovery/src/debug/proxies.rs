@@ -55,6 +55,7 @@ pub(super) async fn adsz(State(debug): State<Debug>, Query(which): Query<Which>)
                 "labels": proxy.labels,
                 "addresses": proxy.addresses,
                 "interception": proxy.interception,
+                "data_plane": proxy.data_plane,
                 "version": version(client),
                 "peer": client.peer.to_string(),
                 "connected": jiff::Timestamp::try_from(client.connected).ok(),

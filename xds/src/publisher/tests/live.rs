@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::publisher::Publisher;
-use crate::sample::{With, endpoint, sidecar, tcp};
+use crate::resource::ResourceType;
+use crate::sample::{With, endpoint, grpc_client, sidecar, tcp};
 use crate::server::{Attachment, Source as _};
 
 struct World {
@@ -258,4 +259,49 @@ async fn a_service_that_loses_its_address_is_told_who_has_it() {
     world
         .eventually(|| world.status("young.com").is_none())
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_client_shares_load_assignments_with_envoys_and_nothing_else() {
+    let world = World::start();
+    world.updates.begin().commit().await.unwrap();
+    world.updates.synced().await.unwrap();
+    let grpc = world.connect(grpc_client()).await;
+    let names = |resource_type| -> Vec<String> {
+        let snapshot = grpc.current().unwrap();
+        let all = snapshot.set(resource_type).iter();
+        all.map(|resource| resource.name.to_string()).collect()
+    };
+    let nothing: Vec<String> = ResourceType::ALL.into_iter().flat_map(names).collect();
+    assert_eq!(nothing, Vec::<String>::new(), "of no mesh");
+
+    let envoy = world.connect(sidecar()).await;
+    world
+        .put(vec![
+            service("a.com", None, &[]),
+            part("a.com", &["10.0.0.8"]),
+        ])
+        .await;
+    let cluster = "outbound|80||a.com".to_owned();
+    world
+        .eventually(|| names(ResourceType::Listener).len() == 1)
+        .await;
+    assert_eq!(names(ResourceType::Listener), ["a.com:80"]);
+    for resource_type in [
+        ResourceType::Cluster,
+        ResourceType::Endpoint,
+        ResourceType::Route,
+    ] {
+        assert_eq!(
+            names(resource_type),
+            [cluster.as_str()],
+            "{resource_type:?}"
+        );
+    }
+    let assignment = |attached: &dyn Attachment| {
+        let snapshot = attached.current().unwrap();
+        snapshot.assignments.bodies.get(&cluster).cloned()
+    };
+    let (hers, his) = (assignment(&*grpc).unwrap(), assignment(&*envoy).unwrap());
+    assert!(Arc::ptr_eq(&hers, &his));
 }
