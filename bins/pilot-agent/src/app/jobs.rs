@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use pilothouse_process::value::ListenAddr;
 use prometheus_client::registry::Registry;
+use serde_json::Value;
 use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ use crate::dns::{self, Dns};
 use crate::envoy::Control;
 use crate::relay::{self, Relay, Tls};
 use crate::sds::{self, Mounted, Sds};
-use crate::status::{self, EnvoyPages, Note, Status};
+use crate::status::{self, EnvoyPages, Names, Note, Status};
 
 /// Envoy runs as the same user.
 const SOCKET_MODE: u32 = 0o600;
@@ -170,10 +171,19 @@ pub(super) async fn status(
         application: config.identity.node.ip,
         scrape: config.scrape.clone(),
         metrics: registry,
-        names: None,
+        names: relay.map(names),
         stop: stop.clone(),
     };
     Status::bind(settings).await.map(Some)
+}
+
+/// The names that DNS answers.
+fn names(relay: &Relay) -> Names {
+    let table = relay.names();
+    Arc::new(move || {
+        let table = table.borrow();
+        table.as_ref().map_or(Value::Null, |table| table.to_json())
+    })
 }
 
 /// Why discovery has not been reached yet, which may be why Envoy is not ready.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use pilothouse_xds::name_table::{self, KUBERNETES, NameInfo};
 use prost::{DecodeError, Message as _};
+use serde_json::{Value, json};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,6 +111,20 @@ impl NameTable {
     /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
+    }
+
+    /// The hosts of the table with their addresses, for people.
+    pub fn to_json(&self) -> Value {
+        #[expect(clippy::disallowed_methods, reason = "the result is ordered")]
+        let hosts = self.names.iter();
+        let hosts = hosts.filter(|(_, named)| named.form == Form::Host);
+        let addresses = |named: &Named| {
+            let Addresses { v4, v6 } = &*named.addresses;
+            json!({ "v4": v4, "v6": v6 })
+        };
+        hosts
+            .map(|(name, named)| (name.to_string(), addresses(named)))
+            .collect()
     }
 
     fn plain(&self, name: &str, local: &Local) -> Option<&Addresses> {
@@ -261,5 +276,15 @@ mod tests {
     fn what_is_no_table_is_an_error() {
         assert!(NameTable::from_resource(&[255]).is_err());
         assert!(NameTable::from_resource(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn people_see_hosts_and_no_short_forms() {
+        let page = table().to_json();
+        assert_eq!(
+            page["web.shop.svc.cluster.local"],
+            json!({ "v4": ["10.0.0.1"], "v6": ["fd00::1"] })
+        );
+        assert_eq!(page.get("web.shop"), None);
     }
 }
