@@ -80,8 +80,13 @@ fn pages() -> Vec<Page> {
             get(proxies::config_dump),
         ),
         (
+            "/debug/ndsz",
+            "what a proxy's clients are told about names; ?proxyID=",
+            get(proxies::ndsz),
+        ),
+        (
             "/debug/resourcez",
-            "where each resource comes from; ?proxyID= ?type=cds|eds|lds|rds ?name=",
+            "where each resource comes from; ?proxyID= ?type=cds|eds|lds|rds|nds ?name=",
             get(resources::resourcez),
         ),
         (

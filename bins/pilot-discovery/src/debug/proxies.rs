@@ -1,4 +1,6 @@
-//! Pages on who is connected and what they have: `adsz`, `syncz`, `config_dump`.
+//! Pages on who is connected and what they have: `adsz`, `syncz`, `config_dump`, `ndsz`.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -103,6 +105,27 @@ pub(super) async fn config_dump(
     State(debug): State<Debug>,
     Query(which): Query<Which>,
 ) -> Result<Json<Value>, Failure> {
+    let snapshot = snapshot(&debug, which)?;
+    Ok(Json(dump(&snapshot)))
+}
+
+/// What a proxy's clients are told about names.
+pub(super) async fn ndsz(
+    State(debug): State<Debug>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>, Failure> {
+    let snapshot = snapshot(&debug, which)?;
+    let table = versioned(&snapshot, ResourceType::NameTable).next();
+    let (table, version) = table.ok_or_else(|| {
+        Failure::missing("it has no name table: its node does not say DNS_CAPTURE \"true\"")
+    })?;
+    Ok(Json(
+        json!({ "version_info": version.to_string(), "resource": content(table) }),
+    ))
+}
+
+/// What the one proxy is to have that was asked for.
+fn snapshot(debug: &Debug, which: Which) -> Result<Arc<Snapshot>, Failure> {
     let clients = debug.connections.clients();
     let Some(wanted) = which.proxy_id else {
         let known: Vec<_> = clients
@@ -123,12 +146,11 @@ pub(super) async fn config_dump(
                 "no proxy {wanted:?} is connected to this replica; /debug/adsz lists them"
             ))
         })?;
-    let snapshot = client.snapshot.as_ref().ok_or_else(|| {
+    client.snapshot.clone().ok_or_else(|| {
         Failure::missing(format!(
             "nothing has been computed for {wanted:?} yet; ask again"
         ))
-    })?;
-    Ok(Json(dump(snapshot)))
+    })
 }
 
 fn version(client: &Client) -> Value {

@@ -81,7 +81,7 @@ fn types(wanted: Option<&str>) -> Result<Vec<ResourceType>, Failure> {
             .into_iter()
             .find(|known| known.short() == wanted || known.url() == wanted)
             .map(|known| vec![known])
-            .ok_or_else(|| Failure::wrong("type is one of cds, eds, lds, rds")),
+            .ok_or_else(|| Failure::wrong("type is one of cds, eds, lds, rds, nds")),
     }
 }
 
