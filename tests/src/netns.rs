@@ -101,7 +101,7 @@ impl Network {
         ip(&[
             "-n", inside, "-6", "route", "add", "default", "dev", INTERFACE,
         ])?;
-        Ok(Machine::new(namespace, v4, v6))
+        Machine::new(namespace, v4, v6)
     }
 }
 

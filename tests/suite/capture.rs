@@ -6,5 +6,7 @@
 mod app;
 mod inbound;
 mod mesh;
+mod names;
 mod outbound;
+mod resolver;
 mod rules;

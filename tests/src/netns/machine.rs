@@ -36,8 +36,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(namespace: Namespace, v4: Ipv4Addr, v6: Ipv6Addr) -> Self {
-        Self { namespace, v4, v6 }
+    pub(super) fn new(namespace: Namespace, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<Self> {
+        let this = Self { namespace, v4, v6 };
+        this.write("hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
+        Ok(this)
     }
 
     /// Its address of IPv4.
@@ -57,9 +59,14 @@ impl Machine {
 
     /// Gives its programs this `/etc/resolv.conf`, those that are started from here on.
     pub fn set_resolver(&self, text: &str) -> Result<()> {
+        self.write("resolv.conf", text)
+    }
+
+    /// Writes a file that its programs see in `/etc`.
+    fn write(&self, name: &str, text: &str) -> Result<()> {
         let dir = leftovers::files(self.namespace());
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-        let file = dir.join("resolv.conf");
+        let file = dir.join(name);
         std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
     }
 

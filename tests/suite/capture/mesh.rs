@@ -9,7 +9,6 @@ use pilothouse_tests::discovery;
 use pilothouse_tests::envoy::Binary;
 use pilothouse_tests::netns::{Machine, Network, User, check_tools};
 use pilothouse_tests::process::Process;
-use pilothouse_tests::sidecar::Sidecar;
 use pilothouse_tests::wait::eventually;
 use tokio::io::AsyncReadExt;
 use tokio::sync::OnceCell;
@@ -19,6 +18,13 @@ use crate::world::{self, SOON, Scratch};
 
 /// Where the pages of Envoy are.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15000);
+
+/// Where the pages of the agent are.
+const STATUS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15020);
+/// The flag that brings names to the agent, which has to be told to answer them.
+pub(crate) const REDIRECT_DNS: &str = "--redirect-dns";
+/// The user that the agent and Envoy run as.
+const PROXY: u32 = 1337;
 
 /// A network, and a place for everybody's files.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub(crate) struct Capture<'a> {
 /// A machine whose traffic is captured.
 #[derive(Debug)]
 pub(crate) struct Pod {
-    envoy: Process,
+    agent: Process,
     machine: Machine,
 }
 
@@ -126,7 +132,7 @@ impl Ground {
 }
 
 impl Mesh {
-    /// Captures a machine's traffic, as root, and starts Envoy on it, as the proxy's user.
+    /// Captures a machine's traffic, as root, and starts the agent on it, as the proxy's user.
     pub(crate) async fn sidecar(
         &mut self,
         name: &str,
@@ -135,37 +141,49 @@ impl Mesh {
     ) -> Pod {
         self.discovery.check_running().unwrap();
         capture_traffic(&machine, capture).await;
-        let mut sidecar = Sidecar::new(name, "shop")
-            .at(machine.v4().into())
-            .interception(capture.mode);
-        if capture.dual {
-            let both = format!("{},{}", machine.v4(), machine.v6());
-            sidecar = sidecar.with("INSTANCE_IPS", both);
-        }
-        let discovery = SocketAddr::from((self.machine.v4(), 15010));
-        let mut bootstrap = sidecar.bootstrap(discovery).unwrap();
-        *bootstrap
-            .pointer_mut("/admin/address/socket_address/port_value")
-            .unwrap() = ADMIN.port().into();
-        let dir = self.ground.dir.path();
-        let config = dir.join(format!("{name}.json"));
-        std::fs::write(&config, bootstrap.to_string()).unwrap();
         let user = match capture.mode {
             "TPROXY" => User::TransparentProxy,
             _ => User::Proxy,
         };
-        let envoy = Binary::find().unwrap();
-        let mut command = machine.command(user, envoy.path());
-        command.arg("--config-path").arg(config);
+        let dir = self.ground.dir.path();
+        let own = dir.join(name);
+        std::fs::create_dir(&own).unwrap();
+        std::os::unix::fs::chown(&own, Some(PROXY), Some(PROXY)).unwrap();
+        let mut command = machine.command(user, agent().await);
+        // What a developer's own surroundings say is not meant for it.
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.current_dir(&own);
         command.args([
-            "--disable-hot-restart",
-            "--concurrency",
-            "1",
-            "--log-level",
-            "info",
+            "proxy",
+            "sidecar",
+            "--namespace",
+            "shop",
+            "--domain",
+            "shop.svc.cluster.local",
         ]);
-        let envoy = Process::spawn(name, &mut command, &dir.join(format!("{name}.log"))).unwrap();
-        let mut pod = Pod { envoy, machine };
+        command.args([
+            "--id",
+            &format!("{name}.shop"),
+            "--ip",
+            &machine.v4().to_string(),
+        ]);
+        command.args([
+            "--discoveryAddress",
+            &format!("{}:15010", self.machine.v4()),
+        ]);
+        command.args(["--interception-mode", capture.mode, "--concurrency", "1"]);
+        command.args(["--proxyLogLevel", "info"]);
+        if capture.flags.contains(&REDIRECT_DNS) {
+            command.arg("--dns-capture");
+        }
+        command
+            .arg("--binaryPath")
+            .arg(Binary::find().unwrap().path());
+        command.arg("--configPath").arg(&own);
+        let agent = Process::spawn(name, &mut command, &dir.join(format!("{name}.log"))).unwrap();
+        let mut pod = Pod { agent, machine };
         pod.wait_ready().await;
         pod
     }
@@ -194,8 +212,8 @@ pub(crate) async fn capture_traffic(machine: &Machine, capture: Capture<'_>) {
 impl Pod {
     async fn wait_ready(&mut self) {
         let machine = &self.machine;
-        let ready = self.envoy.until("Envoy is ready", SOON, async || {
-            is_ok(machine.get(ADMIN, "envoy", "/ready", SOON).await?)
+        let ready = self.agent.until("the sidecar is ready", SOON, async || {
+            is_ok(machine.get(STATUS, "agent", "/healthz/ready", SOON).await?)
         });
         ready.await.unwrap();
     }
@@ -238,9 +256,9 @@ impl Pod {
         hear(&self.machine, to).await
     }
 
-    /// Fails, with its log, unless its Envoy still runs.
+    /// Fails, with its log, unless it still runs.
     pub(crate) fn check(&mut self) {
-        self.envoy.check_running().unwrap();
+        self.agent.check_running().unwrap();
     }
 }
 
