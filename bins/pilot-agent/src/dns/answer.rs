@@ -32,7 +32,7 @@ pub(super) enum Verdict {
 pub(super) fn answer(
     question: &Question<'_>,
     names: Option<&NameTable>,
-    local: &Local,
+    local: Local<'_>,
     outside: &[String],
     turn: usize,
     ttl: Duration,
@@ -126,14 +126,14 @@ mod tests {
             class: DNSClass::IN,
         };
         let local = Local {
-            namespace: String::new(),
-            search: vec!["lan".into()],
+            namespace: "",
+            search: &["lan".to_owned()],
         };
         let outside = ["discovery.com".to_owned()];
         answer(
             &question,
             names,
-            &local,
+            local,
             &outside,
             turn,
             Duration::from_secs(30),

@@ -83,12 +83,12 @@ impl Handler {
         let resolv_conf = Arc::clone(&self.resolv_conf.borrow());
         let names = self.names.borrow().clone();
         let local = Local {
-            namespace: self.settings.namespace.clone(),
-            search: resolv_conf.search.clone(),
+            namespace: &self.settings.namespace,
+            search: &resolv_conf.search,
         };
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (outside, ttl) = (&self.settings.outside, self.settings.ttl);
-        match answer(&question, names.as_deref(), &local, outside, turn, ttl) {
+        match answer(&question, names.as_deref(), local, outside, turn, ttl) {
             Verdict::Answer(records) => Reply::answer(request, records),
             Verdict::Early => {
                 tracing::debug!(target: "dns", name = %question.name, "discovery has not sent the names of the mesh yet");

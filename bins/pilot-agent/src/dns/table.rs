@@ -28,12 +28,12 @@ pub struct Addresses {
 }
 
 /// What the names that are asked for here depend on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Local {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Local<'a> {
     /// The namespace whose services are found by their names alone.
-    pub namespace: String,
+    pub namespace: &'a str,
     /// The domains that resolvers on this machine add to names, without trailing dots.
-    pub search: Vec<String>,
+    pub search: &'a [String],
 }
 
 /// A name that is one of the mesh.
@@ -83,7 +83,7 @@ impl NameTable {
     }
 
     /// What `name` stands for, in lower case and without trailing dot; `None` if it is no name of the mesh.
-    pub fn find<'a>(&'a self, name: &'a str, local: &Local) -> Option<Found<'a>> {
+    pub fn find<'a>(&'a self, name: &'a str, local: Local<'_>) -> Option<Found<'a>> {
         if let Some(addresses) = self.plain(name, local) {
             return Some(Found {
                 addresses,
@@ -127,7 +127,7 @@ impl NameTable {
             .collect()
     }
 
-    fn plain(&self, name: &str, local: &Local) -> Option<&Addresses> {
+    fn plain(&self, name: &str, local: Local<'_>) -> Option<&Addresses> {
         let exact = self.names.get(name);
         let own = || {
             let longer = format!("{name}.{}.svc", local.namespace);
@@ -214,11 +214,12 @@ mod tests {
         let table = table();
         let search = ["shop.svc.cluster.local", "svc.cluster.local", "lan"];
         let check = |namespace: &str, name: &str, expected: Option<(u8, Option<&str>)>| {
+            let search = search.map(String::from);
             let local = Local {
-                namespace: namespace.into(),
-                search: search.map(String::from).to_vec(),
+                namespace,
+                search: &search,
             };
-            let found = table.find(name, &local);
+            let found = table.find(name, local);
             let found = found.map(|f| (f.addresses.v4[0].octets()[3], f.without_search));
             assert_eq!(found, expected, "{name} in {namespace}");
         };
@@ -267,7 +268,7 @@ mod tests {
     #[test]
     fn addresses_are_told_apart_and_nonsense_is_left_out() {
         let (table, local) = (table(), Local::default());
-        let found = table.find("web.shop", &local).unwrap();
+        let found = table.find("web.shop", local).unwrap();
         assert_eq!(found.addresses.v4, [Ipv4Addr::new(10, 0, 0, 1)]);
         assert_eq!(found.addresses.v6, ["fd00::1".parse::<Ipv6Addr>().unwrap()]);
     }
