@@ -205,20 +205,21 @@ impl Agent {
         http::get_json(self.addresses.admin, path, PAGE_TIMEOUT).await
     }
 
-    /// The process id of its Envoy, which is its one child.
+    /// The process id of its Envoy, which is its one child, whichever of its threads has started it.
     pub fn envoy_id(&self) -> Result<u32> {
-        let id = self.process.id();
-        let path = format!("/proc/{id}/task/{id}/children");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let children: Vec<_> = text.split_whitespace().collect();
+        let path = format!("/proc/{}/task", self.process.id());
+        let mut children = Vec::new();
+        for thread in std::fs::read_dir(&path).with_context(|| format!("listing {path}"))? {
+            let file = thread?.path().join("children");
+            // A thread may end meanwhile.
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            children.extend(text.split_whitespace().map(str::to_owned));
+        }
         ensure!(
             children.len() == 1,
             "the agent has these children: {children:?}"
         );
-        children
-            .concat()
-            .parse()
-            .with_context(|| format!("{path} has no process id: {text:?}"))
+        Ok(children.concat().parse()?)
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.

@@ -3,5 +3,6 @@
 
 mod disk;
 mod ends;
+mod pages;
 mod scene;
 mod starts;

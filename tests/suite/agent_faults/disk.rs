@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use pilothouse_tests::agent::Agent;
 use pilothouse_tests::ports::free_address;
 
-use super::scene::Options;
+use super::scene::{ended, log, options};
 use crate::world::Scratch;
 
 /// A file system of one page that is full, unmounted when dropped.
@@ -35,14 +36,16 @@ impl Drop for Full {
 async fn a_full_disk_is_named() {
     let dir = Scratch::new();
     let full = Full::mount(&dir.path().join("full"));
-    let mut agent = Options::new(free_address().unwrap(), dir.path())
-        .config_path(&full.0)
-        .start()
-        .await;
-    assert_eq!(agent.ended().await.code(), Some(1), "{}", agent.log());
-    let log = agent.log();
+    let options = options(free_address().unwrap(), dir.path())
+        .await
+        .arg("--configPath", &full.0);
+    let mut agent = Agent::spawn(&options).unwrap();
+    let status = ended(agent.process()).await;
+    let log = log(&mut agent);
+    assert_eq!(status.code(), Some(1), "{log}");
+    let at = full.0.display().to_string();
     assert!(
-        log.contains("No space left on device") && log.contains(&full.0.display().to_string()),
+        log.contains("No space left on device") && log.contains(&at),
         "{log}"
     );
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use pilothouse_tests::agent::Agent;
 use pilothouse_tests::backend::Backend;
 use pilothouse_tests::discovery::{Discovery, Options as DiscoveryOptions};
 use pilothouse_tests::envoy::{Binary, VERSIONS};
@@ -11,7 +12,7 @@ use pilothouse_tests::ports::free_address;
 use pilothouse_tests::traffic::{Target, Traffic};
 use pilothouse_tests::wait::eventually;
 
-use super::scene::{Options, gone};
+use super::scene::{ended, gone, log, options, says_why_not, scripted, signal};
 use crate::world::{self, SOON, Scratch, World, answers};
 
 /// Discovery comes after the agent; until then readiness says that it is missing.
@@ -25,18 +26,16 @@ async fn discovery_may_come_later() {
     let mesh = MeshDir::create(dir.path()).unwrap();
     let entry = ServiceEntry::http("web", "web.test", via.port()).endpoint(backend.address());
     mesh.write_entry(&entry).unwrap();
-    let options = DiscoveryOptions::new(world::binary().await, mesh.path(), dir.path()).unwrap();
+    let settings = DiscoveryOptions::new(world::binary().await, mesh.path(), dir.path()).unwrap();
     let discovery = free_address().unwrap();
-    let options = options.arg("--grpc-addr", discovery.to_string());
+    let settings = settings.arg("--grpc-addr", discovery.to_string());
 
-    let mut agent = Options::new(discovery, dir.path()).start().await;
-    agent
-        .says_why_not("Envoy has no clusters and no listeners yet")
-        .await;
-    agent.says_why_not(&discovery.to_string()).await;
+    let mut agent = Agent::spawn(&options(discovery, dir.path()).await).unwrap();
+    says_why_not(&mut agent, "Envoy has no clusters and no listeners yet").await;
+    says_why_not(&mut agent, &discovery.to_string()).await;
 
-    let _discovery = Discovery::start(options).await.unwrap();
-    agent.ready().await;
+    let _discovery = Discovery::start(settings).await.unwrap();
+    agent.wait_ready().await.unwrap();
     answers(via, "web.test", "web").await;
 }
 
@@ -51,11 +50,10 @@ async fn discovery_may_go_and_come_back() {
         let entry = ServiceEntry::http("web", "web.test", via.port()).endpoint(backend.address());
         let mut world = World::of(&[&entry]).await;
         let binary = Binary::find_version(version).unwrap();
-        let mut agent = Options::new(world.discovery.addresses().grpc, world.dir())
-            .envoy(binary.path())
-            .start()
-            .await;
-        agent.ready().await;
+        let options = options(world.discovery.addresses().grpc, world.dir())
+            .await
+            .arg("--binaryPath", binary.path());
+        let agent = Agent::start(&options).await.unwrap();
         answers(via, "web.test", "web").await;
         let target = Target {
             via,
@@ -82,7 +80,7 @@ async fn discovery_may_go_and_come_back() {
             flows().await;
         }
         assert_eq!(traffic.stop().await.failed, vec![]);
-        assert_eq!(agent.get("/healthz/ready").await.unwrap().status, 200);
+        assert_eq!(agent.page("/healthz/ready").await.unwrap().status, 200);
     }
 }
 
@@ -103,37 +101,34 @@ async fn an_envoy_that_does_not_run_ends_the_agent() {
         ),
     ] {
         let dir = Scratch::new();
-        let mut agent = Options::new(nobody, dir.path())
-            .script(script)
-            .start()
-            .await;
-        assert_eq!(agent.ended().await.code(), Some(code), "{}", agent.log());
-        assert!(agent.log().contains(said), "{}", agent.log());
+        let mut agent = Agent::spawn(&scripted(nobody, dir.path(), script).await).unwrap();
+        let status = ended(agent.process()).await;
+        let log = log(&mut agent);
+        assert_eq!(status.code(), Some(code), "{log}");
+        assert!(log.contains(said), "{log}");
     }
     let dir = Scratch::new();
     let missing = dir.path().join("none");
-    let mut agent = Options::new(nobody, dir.path())
-        .envoy(&missing)
-        .start()
-        .await;
-    assert_eq!(agent.ended().await.code(), Some(1));
+    let options = options(nobody, dir.path())
+        .await
+        .arg("--binaryPath", &missing);
+    let mut agent = Agent::spawn(&options).unwrap();
+    assert_eq!(ended(agent.process()).await.code(), Some(1));
     let said = format!("there is no Envoy at {}", missing.display());
-    assert!(agent.log().contains(&said), "{}", agent.log());
+    assert!(log(&mut agent).contains(&said), "{}", log(&mut agent));
 }
 
 /// An Envoy that runs and never answers leaves the agent not ready, which says why, and ends when it is told.
 #[tokio::test]
 async fn an_envoy_that_hangs_is_not_ready() {
     let dir = Scratch::new();
-    let mut agent = Options::new(free_address().unwrap(), dir.path())
-        .script("trap 'exit 0' TERM; while :; do sleep 0.1; done")
-        .start()
-        .await;
-    let envoy = agent.envoy().await;
-    agent
-        .says_why_not("Envoy's admin page does not answer")
-        .await;
-    agent.signal("TERM");
-    assert_eq!(agent.ended().await.code(), Some(0), "{}", agent.log());
+    let hanging = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    let options = scripted(free_address().unwrap(), dir.path(), hanging).await;
+    let mut agent = Agent::spawn(&options).unwrap();
+    says_why_not(&mut agent, "Envoy's admin page does not answer").await;
+    let envoy = agent.envoy_id().unwrap();
+    signal(agent.process().id(), "TERM");
+    let status = ended(agent.process()).await;
+    assert_eq!(status.code(), Some(0), "{}", log(&mut agent));
     gone(envoy).await;
 }
