@@ -95,6 +95,14 @@ impl Stream {
         }
     }
 
+    /// The client is one that asks for everything by name. A first request without names, as some send it when they come back
+    /// and have use of nothing, asks for nothing then.
+    pub fn by_name_only(&mut self) {
+        for channel in &mut self.channels {
+            channel.subscription.by_name_only();
+        }
+    }
+
     /// Takes what the client says.
     pub fn request(&mut self, request: Request<'_>, now: Instant) -> Result<(), ProtocolError> {
         if let Service::Only(serves) = self.service

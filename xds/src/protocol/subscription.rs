@@ -15,7 +15,8 @@ pub(super) struct Subscription {
     /// Whether there has been a request.
     asked: bool,
     wildcard: bool,
-    /// State of the world: whether something has been asked for by name, after which no name means nothing and not everything.
+    /// Whether no name means nothing and not everything: in the state of the world as soon as something has been asked for by
+    /// name, and with clients of which it is known.
     explicit: bool,
     names: Option<Arc<NameSet>>,
 }
@@ -37,6 +38,11 @@ impl Subscription {
     /// Whether there has been a request.
     pub(super) fn asked(&self) -> bool {
         self.asked
+    }
+
+    /// No name means nothing, in the first request as well.
+    pub(super) fn by_name_only(&mut self) {
+        self.explicit = true;
     }
 
     /// Whether there is anything that is asked for.
@@ -68,7 +74,8 @@ impl Subscription {
     ) -> Turn {
         let first = !std::mem::replace(&mut self.asked, true);
         let was = self.wildcard;
-        let legacy = first && subscribe.is_empty() && resource_type.has_wildcard();
+        let legacy =
+            first && subscribe.is_empty() && resource_type.has_wildcard() && !self.explicit;
         if subscribe.contains(&WILDCARD) || legacy {
             self.wildcard = true;
         } else if unsubscribe.contains(&WILDCARD) {

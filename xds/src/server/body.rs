@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
-use pilothouse_core::model::Proxy;
+use pilothouse_core::model::{DataPlane, Proxy};
 use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
 
@@ -247,6 +247,9 @@ impl Ads {
         };
         let doubted = self.shared.doubts.take(&proxy.id);
         self.live.protocol.lock().doubt(&doubted);
+        if proxy.data_plane == DataPlane::Grpc {
+            self.live.protocol.lock().by_name_only();
+        }
         let published = attachment.current();
         if let Some(snapshot) = &published {
             self.live.protocol.lock().publish(Arc::clone(snapshot), now);

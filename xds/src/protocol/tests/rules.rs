@@ -181,6 +181,22 @@ fn r11_no_names_mean_everything_until_a_name_was_asked_for() {
 }
 
 #[test]
+fn r11_no_names_mean_nothing_to_clients_that_ask_by_name() {
+    let mut s = Script::ready(SOTW, small());
+    s.stream.by_name_only();
+    s.sotw(CDS, "", "");
+    s.sent(&[]);
+    s.sotw(CDS, "", "a");
+    s.sent(&["cds +a1"]);
+    let mut s = Script::ready(DELTA, small());
+    s.stream.by_name_only();
+    s.delta(CDS, "", "");
+    s.sent(&[]);
+    s.delta(CDS, "a", "");
+    s.sent(&["cds +a1"]);
+}
+
+#[test]
 fn r12_the_wildcard_mixes_with_names() {
     let mut s = Script::ready(DELTA, small());
     s.delta(CDS, "", "");
