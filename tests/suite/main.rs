@@ -18,6 +18,7 @@ mod envoy_static;
 mod every_envoy;
 mod files;
 mod grpc_proxyless;
+mod names;
 mod pilotctl_inspect;
 mod pilotctl_offline;
 mod protocol;
