@@ -5,6 +5,8 @@ mod settings;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
+use envoy_types::pb::envoy::config::core::v3::Node;
+use pilothouse_tests::ads::{LISTENER, ROUTE, SotwClient};
 use pilothouse_tests::grpc::{Caller, Calls, GrpcClient, GrpcServer, Python};
 use pilothouse_tests::mesh_dir::{Port, ServiceEntry};
 use pilothouse_tests::relay::Relay;
@@ -171,6 +173,64 @@ async fn a_service_is_called_by_its_names() {
             assert!(failures.is_none_or(Vec::is_empty), "{target}: {failures:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_host_name_is_resolved_by_the_client() {
+    let Some(python) = python() else { return };
+    let world = World::of(&[]).await;
+    let [server] = servers(&python, ["server"], &world).await;
+    let mut entry = entry("echo", "echo.example.com", 7070).endpoint(server.address());
+    entry.resolution = "DNS";
+    entry.endpoints[0].address = "localhost".to_owned();
+    world.mesh.write_entry(&entry).unwrap();
+    let caller = Caller::new("caller", "default");
+    let discovery = world.discovery.addresses().grpc;
+    let target = "xds:///echo.example.com:7070";
+    let mut client = caller
+        .call(&python, &[target], discovery, world.dir())
+        .unwrap();
+    let answered = |calls: &Calls| calls.answered() > 0;
+    let calls = until_calls(&mut client, "calls are answered", answered).await;
+    assert_eq!(calls.failures, Vec::<String>::new());
+
+    // The same cluster of known endpoints, of which there are none.
+    entry.resolution = "STATIC";
+    entry.endpoints.clear();
+    world.mesh.write_entry(&entry).unwrap();
+    let failed = |calls: &Calls| {
+        calls
+            .failures
+            .iter()
+            .any(|why| why.starts_with("UNAVAILABLE"))
+    };
+    until_calls(&mut client, "calls fail", failed).await;
+    world.synced(&caller.id()).await.unwrap();
+}
+
+/// A client that comes back and has use of nothing may ask for nothing, which means everything from an Envoy.
+#[tokio::test]
+async fn only_names_are_asked_for() {
+    let entries = ["one", "two"].map(|name| entry(name, &format!("{name}.example.com"), 7070));
+    let world = World::of(&entries.each_ref()).await;
+    let node = Node {
+        id: "sidecar~127.0.0.1~caller.default~default.svc.cluster.local".to_owned(),
+        user_agent_name: "gRPC Go".to_owned(),
+        ..Node::default()
+    };
+    let discovery = world.discovery.addresses().grpc;
+    let mut client = SotwClient::connect(discovery, node).await.unwrap();
+    client.subscribe(LISTENER, &[]).unwrap();
+    client
+        .subscribe(ROUTE, &["outbound|7070||one.example.com"])
+        .unwrap();
+    // Listeners go before routes.
+    client.expect(ROUTE).await.unwrap();
+    client
+        .subscribe(LISTENER, &["one.example.com:7070"])
+        .unwrap();
+    let response = client.expect(LISTENER).await.unwrap();
+    assert_eq!(response.resources.len(), 1, "{response:?}");
 }
 
 #[tokio::test]
