@@ -23,6 +23,8 @@ pub enum User {
     Proxy,
     /// The same, and may open sockets with addresses of others, as TPROXY needs it.
     TransparentProxy,
+    /// The administrator, in the group of Envoy and the agent.
+    RootProxy,
     /// The administrator.
     Root,
 }
@@ -74,15 +76,21 @@ impl Machine {
     pub fn command(&self, user: User, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", self.namespace()]);
-        let (id, capabilities) = match user {
-            User::Root => ("0", None),
-            User::Application => ("1000", None),
-            User::Proxy => ("1337", Some("+dac_override")),
-            User::TransparentProxy => ("1337", Some("+dac_override,+net_admin")),
+        let (user, group, capabilities) = match user {
+            User::Root => ("0", "0", None),
+            User::RootProxy => ("0", "1337", None),
+            User::Application => ("1000", "1000", None),
+            User::Proxy => ("1337", "1337", Some("+dac_override")),
+            User::TransparentProxy => ("1337", "1337", Some("+dac_override,+net_admin")),
         };
-        if user != User::Root {
-            command.args(["setpriv", "--reuid", id, "--regid", id, "--clear-groups"]);
-        }
+        command.args([
+            "setpriv",
+            "--reuid",
+            user,
+            "--regid",
+            group,
+            "--clear-groups",
+        ]);
         if let Some(capabilities) = capabilities {
             command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
         }

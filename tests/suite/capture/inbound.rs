@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use pilothouse_tests::netns::User;
+
 use super::app::{App, says};
 use super::mesh::{Capture, Ground, ask, hear, possible};
 
@@ -44,22 +46,28 @@ spec:
 
 #[tokio::test]
 async fn redirected() {
-    check("REDIRECT", true, |_, source| source).await;
+    check("REDIRECT", User::Proxy, true, |_, source| source).await;
 }
 
 #[tokio::test]
 async fn redirected_without_ipv6() {
-    check("REDIRECT", false, |_, source| source).await;
+    check("REDIRECT", User::Proxy, false, |_, source| source).await;
 }
 
 /// The application sees who has connected.
 #[tokio::test]
 async fn with_the_address_of_the_client_kept() {
-    check("TPROXY", true, |client, _| client).await;
+    check("TPROXY", User::TransparentProxy, true, |client, _| client).await;
+}
+
+/// Rights to do so come with the user, as in containers that are made for it.
+#[tokio::test]
+async fn with_the_address_of_the_client_kept_by_root() {
+    check("TPROXY", User::RootProxy, true, |client, _| client).await;
 }
 
 /// Whom the application sees, given the client's address and that of Envoy.
-async fn check(mode: &str, dual: bool, seen: impl Fn(IpAddr, IpAddr) -> IpAddr) {
+async fn check(mode: &str, user: User, dual: bool, seen: impl Fn(IpAddr, IpAddr) -> IpAddr) {
     if !possible() {
         return;
     }
@@ -76,6 +84,7 @@ async fn check(mode: &str, dual: bool, seen: impl Fn(IpAddr, IpAddr) -> IpAddr) 
     let capture = Capture {
         mode,
         dual,
+        user,
         flags: &["-d", "6060"],
     };
     let mut server = mesh.sidecar("server", server, capture).await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use pilothouse_tests::discovery;
+use pilothouse_tests::agent;
 use pilothouse_tests::envoy::Binary;
 use pilothouse_tests::netns::{Machine, Network, User, check_tools};
 use pilothouse_tests::process::Process;
@@ -48,6 +48,8 @@ pub(crate) struct Capture<'a> {
     pub(crate) mode: &'a str,
     /// Whether IPv6 is captured, too.
     pub(crate) dual: bool,
+    /// Who the agent and Envoy run as.
+    pub(crate) user: User,
     /// More flags of `pilot-agent iptables`.
     pub(crate) flags: &'a [&'a str],
 }
@@ -78,15 +80,14 @@ pub(crate) fn possible() -> bool {
     }
 }
 
-/// The agent, built once: what `PILOT_AGENT_BIN` names, or what this workspace has.
+/// The agent, built once.
 pub(crate) async fn agent() -> &'static Path {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let build = || async {
-        if let Some(path) = std::env::var_os("PILOT_AGENT_BIN") {
-            return path.into();
-        }
-        let build = || discovery::build("pilot-agent", "pilot-agent");
-        tokio::task::spawn_blocking(build).await.unwrap().unwrap()
+        tokio::task::spawn_blocking(agent::binary)
+            .await
+            .unwrap()
+            .unwrap()
     };
     BINARY.get_or_init(build).await
 }
@@ -132,7 +133,7 @@ impl Ground {
 }
 
 impl Mesh {
-    /// Captures a machine's traffic, as root, and starts the agent on it, as the proxy's user.
+    /// Captures a machine's traffic, as root, and starts the agent on it.
     pub(crate) async fn sidecar(
         &mut self,
         name: &str,
@@ -141,15 +142,11 @@ impl Mesh {
     ) -> Pod {
         self.discovery.check_running().unwrap();
         capture_traffic(&machine, capture).await;
-        let user = match capture.mode {
-            "TPROXY" => User::TransparentProxy,
-            _ => User::Proxy,
-        };
         let dir = self.ground.dir.path();
         let own = dir.join(name);
         std::fs::create_dir(&own).unwrap();
         std::os::unix::fs::chown(&own, Some(PROXY), Some(PROXY)).unwrap();
-        let mut command = machine.command(user, agent().await);
+        let mut command = machine.command(capture.user, agent().await);
         // What a developer's own surroundings say is not meant for it.
         command
             .env_clear()

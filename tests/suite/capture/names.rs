@@ -61,6 +61,7 @@ async fn the_agent_answers_for_the_mesh_and_asks_for_the_rest() {
     let capture = Capture {
         mode: "REDIRECT",
         dual: true,
+        user: User::Proxy,
         flags: &[REDIRECT_DNS],
     };
     let mut client = mesh.sidecar("client", client, capture).await;

@@ -2,12 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use pilothouse_tests::netns::User;
+
 use super::app::{App, says};
 use super::mesh::{Capture, Ground, possible};
 
 const REDIRECT: Capture<'_> = Capture {
     mode: "REDIRECT",
     dual: false,
+    user: User::Proxy,
     flags: &[],
 };
 
@@ -129,4 +132,29 @@ async fn what_no_service_claims_is_blocked_where_mesh_config_says_so() {
     assert!(!heard.is_ok_and(|text| text.contains("outside")));
     client.wait_stat(REFUSED, 0).await;
     assert_eq!(client.stat(PASSED).await, 0);
+}
+
+/// Programs of one group are left alone, whoever else is captured.
+#[tokio::test]
+async fn whose_connections_are_captured() {
+    if !possible() {
+        return;
+    }
+    let mut ground = Ground::new();
+    let (client, outside) = (ground.machine("client"), ground.machine("outside"));
+    let _app = App::tcp("outside", &outside, 9999);
+    let mut mesh = ground.start(&manifests(outside.v4()), "{}").await;
+    let capture = Capture {
+        flags: &["--istio-outbound-owner-groups-exclude", "1000"],
+        ..REDIRECT
+    };
+    let own = client.v4();
+    let client = mesh.sidecar("client", client, capture).await;
+    let script = format!("exec 3<>/dev/tcp/{}/9999 && cat <&3", outside.v4());
+    for (user, passed) in [(User::Application, 0), (User::Root, 1)] {
+        let program = ["bash", "-c", &script];
+        let heard = client.machine().run(user, &program).await.unwrap();
+        assert_eq!(heard, says("outside", own), "{user:?}");
+        client.wait_stat(PASSED, passed).await;
+    }
 }

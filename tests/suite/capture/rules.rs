@@ -157,6 +157,56 @@ async fn nothing_stays_half_done() {
     }
 }
 
+/// What the proxy's user sends to its own machine comes to where Envoy will be.
+#[tokio::test]
+async fn whether_it_works_can_be_asked() {
+    if !possible() {
+        return;
+    }
+    let mut ground = Ground::new();
+    let machine = ground.machine("machine");
+    let agent = agent().await.display().to_string();
+    let ask = async |user| {
+        let line = [
+            agent.as_str(),
+            "iptables",
+            "-b",
+            "*",
+            "--dual-stack",
+            "--skip-rule-apply",
+            "--run-validation",
+        ];
+        machine.run(user, &line).await
+    };
+    let error = ask(User::Proxy).await.unwrap_err().to_string();
+    assert!(
+        error.contains("10.77.0.1:15002: nothing has taken the connection"),
+        "{error}"
+    );
+    let error = ask(User::Root).await.unwrap_err().to_string();
+    assert!(error.contains("runs as user 0"), "{error}");
+    iptables(&machine, &["-b", "*", "--dual-stack"])
+        .await
+        .unwrap();
+    ask(User::Proxy).await.unwrap();
+    // Half of it is not enough.
+    let line = [
+        "ip6tables-nft",
+        "-t",
+        "nat",
+        "-D",
+        "OUTPUT",
+        "-j",
+        "ISTIO_OUTPUT",
+    ];
+    machine.run(User::Root, &line).await.unwrap();
+    let error = ask(User::Proxy).await.unwrap_err().to_string();
+    assert!(
+        error.contains("[fd77::1]:15002: nothing has taken the connection"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn wrong_flags_are_refused_with_every_reason() {
     if !possible() {
