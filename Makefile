@@ -5,7 +5,7 @@ ENVOYS := 1.36.4 1.40.0
 # How many proxies `make bench` simulates.
 PROXIES ?= 100 1000
 
-.PHONY: help check test lint fmt goldens bench demo
+.PHONY: help check test lint fmt goldens bench demo dist
 
 help:
 	@echo 'make demo [KEEP=1]   files, discovery and real Envoys with requests flowing while files change'
@@ -14,6 +14,7 @@ help:
 	@echo 'make lint            formatting, clippy, docs, dependencies'
 	@echo 'make fmt             format'
 	@echo 'make goldens         rewrite the expected outputs of tests; review the diff'
+	@echo 'make dist            tarball and Debian packages of the binaries'
 	@echo 'make bench           time and memory at $(PROXIES) proxies'
 
 check:
@@ -21,7 +22,7 @@ check:
 
 # Cargo builds the binaries of packages that have integration tests together with those.
 test: envoy grpc
-	PREBUILT='pilot-discovery custom-adapter pilotctl' $(CARGO) test --workspace --locked --no-fail-fast
+	PREBUILT='pilot-discovery custom-adapter pilotctl pilot-agent' $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
 	$(CARGO) fmt --all --check
@@ -49,6 +50,11 @@ bench:
 demo: envoy
 	$(CARGO) build --locked -p pilot-discovery -p bookinfo-vm --bins
 	$(CARGO) run --locked -p pilothouse-tests --bin demo -- $(if $(KEEP),--keep)
+
+# PROFILE=release builds faster and larger.
+PROFILE ?= dist
+dist:
+	deploy/dist $(PROFILE)
 
 # The Envoys of the tests, once, with progress.
 .PHONY: envoy
