@@ -23,6 +23,8 @@ mod pilotctl_inspect;
 mod pilotctl_offline;
 mod protocol;
 mod refusal;
+mod relay;
+mod sds;
 mod serving;
 mod warming;
 mod world;
