@@ -12,7 +12,7 @@ use pilothouse_tests::ports::free_address;
 use pilothouse_tests::traffic::{Target, Traffic};
 use pilothouse_tests::wait::eventually;
 
-use super::scene::{ended, gone, log, options, says_why_not, scripted, signal};
+use super::scene::{ended, gone, log, logs, options, says_why_not, scripted, signal};
 use crate::world::{self, SOON, Scratch, World, answers};
 
 /// Discovery comes after the agent; until then readiness says that it is missing.
@@ -122,9 +122,10 @@ async fn an_envoy_that_does_not_run_ends_the_agent() {
 #[tokio::test]
 async fn an_envoy_that_hangs_is_not_ready() {
     let dir = Scratch::new();
-    let hanging = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    let hanging = "trap 'exit 0' TERM; echo it hangs; while :; do sleep 0.1; done";
     let options = scripted(free_address().unwrap(), dir.path(), hanging).await;
     let mut agent = Agent::spawn(&options).unwrap();
+    logs(&mut agent, "it hangs").await;
     says_why_not(&mut agent, "Envoy's admin page does not answer").await;
     let envoy = agent.envoy_id().unwrap();
     signal(agent.process().id(), "TERM");
