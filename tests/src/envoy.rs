@@ -150,7 +150,12 @@ impl Envoy {
 impl Binary {
     /// Lets Envoy check `bootstrap` without running it; what it refuses, and what it calls deprecated, is an error.
     pub async fn validate(&self, name: &str, bootstrap: &Value, dir: &Path) -> Result<()> {
-        let config = write_bootstrap(name, bootstrap, dir)?;
+        self.validate_file(&write_bootstrap(name, bootstrap, dir)?)
+            .await
+    }
+
+    /// The same for a file, whose extension says whether it is JSON or YAML.
+    pub async fn validate_file(&self, config: &Path) -> Result<()> {
         let mut command = tokio::process::Command::new(self.path());
         command
             .args([
@@ -161,7 +166,7 @@ impl Binary {
                 "warning",
                 "--config-path",
             ])
-            .arg(&config)
+            .arg(config)
             .kill_on_drop(true);
         let output = command
             .output()

@@ -9,6 +9,7 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -22,6 +23,11 @@ pub struct Answer {
     pub body: String,
 }
 
+/// A connection that is there: TCP, or TLS over it.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection for T {}
+
 /// Sends `GET path` to `address` with `host` as its authority.
 pub async fn get(address: SocketAddr, host: &str, path: &str, within: Duration) -> Result<Answer> {
     send(Method::GET, address, host, path, within).await
@@ -29,12 +35,12 @@ pub async fn get(address: SocketAddr, host: &str, path: &str, within: Duration) 
 
 /// Sends `GET path` over a connection that is there.
 pub async fn get_over(
-    stream: TcpStream,
+    stream: impl Connection,
     host: &str,
     path: &str,
     within: Duration,
 ) -> Result<Answer> {
-    let what = format!("GET {path} (host {host}) over {stream:?}");
+    let what = format!("GET {path} (host {host}) over a connection that is there");
     timeout(within, exchange(stream, Method::GET, host, path))
         .await
         .with_context(|| format!("{what}: no answer within {within:?}"))?
@@ -77,7 +83,12 @@ pub async fn send(
         .with_context(what)
 }
 
-async fn exchange(stream: TcpStream, method: Method, host: &str, path: &str) -> Result<Answer> {
+async fn exchange(
+    stream: impl Connection,
+    method: Method,
+    host: &str,
+    path: &str,
+) -> Result<Answer> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .context("opening HTTP/1.1")?;

@@ -26,5 +26,6 @@ mod refusal;
 mod relay;
 mod sds;
 mod serving;
+mod template;
 mod warming;
 mod world;

@@ -24,7 +24,7 @@ use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::bootstrap;
-use crate::config::{Config, EnvoyConfig};
+use crate::config::{Client, Config, EnvoyConfig};
 use crate::dns::Dns;
 use crate::envoy::{
     self, Arguments, Control, Drain, DrainScope, Envoy, ExitReason, IpVersion, Through,
@@ -60,11 +60,16 @@ impl App {
             tracing::warn!("{warning}");
         }
         let control = Control::new(config.ports.admin, drain(&config));
-        let relay = jobs::relay(&config).await?;
+        let text = bootstrap::text(&config, Client::Envoy)?;
+        let relay = if bootstrap::uses_relay(&config, &text) {
+            Some(jobs::relay(&config).await?)
+        } else {
+            None
+        };
         let sds = jobs::sds(&config).await?;
         let dns = jobs::dns(&config, relay.as_ref()).await?;
         let status = jobs::status(&config, relay.as_ref(), dns.as_ref(), &control, &stop).await?;
-        let bootstrap = bootstrap::write(&config)?;
+        let bootstrap = bootstrap::write(&config, &text)?;
         tracing::info!(
             version = VERSION.version,
             node = %config.identity.node,

@@ -52,22 +52,23 @@ pub fn text(config: &Config, client: Client) -> Result<String> {
     }
 }
 
+/// Whether what Envoy is started with takes its configuration through the agent. A template or a file need not.
+pub fn uses_relay(config: &Config, text: &str) -> bool {
+    text.contains(&*absolute(&xds_socket(config)).to_string_lossy())
+}
+
 /// Puts what Envoy is started with where it finds it, whole or not at all.
 ///
 /// # Errors
-/// As [`text`], or there is no room for it.
-pub fn write(config: &Config) -> Result<PathBuf> {
+/// There is no room for it.
+pub fn write(config: &Config, text: &str) -> Result<PathBuf> {
     let name = match &config.envoy.source {
-        Source::File(path) => {
-            // Read for the error alone: Envoy would give none that names the flag.
-            text(config, Client::Envoy)?;
-            return Ok(path.clone());
-        }
+        Source::File(path) => return Ok(path.clone()),
         Source::Own => "envoy-rev.json",
         Source::Template { .. } => "envoy.yaml",
     };
     let path = config.config_path.join(name);
-    file::put(&path, &text(config, Client::Envoy)?).with_context(|| {
+    file::put(&path, text).with_context(|| {
         format!(
             "cannot write {}, and what was there is unchanged; make room or choose another --configPath",
             path.display()

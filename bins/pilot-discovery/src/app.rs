@@ -6,6 +6,8 @@
 //!
 //! Every long-lived task is owned here. One that ends by itself ends the process with its reason.
 
+mod awaited;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use pilothouse_xds::server::{self, Server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use awaited::Awaited;
 
 use crate::config::{Config, Source};
 use crate::debug::{self, Debug};
@@ -271,7 +275,7 @@ impl App {
             tracing::warn!("{warning}");
         }
         for source in &self.config.sources {
-            let Source::Static(dir) = source;
+            let Source::Static { dir, .. } = source;
             tracing::info!(registry = %format!("Static/{}", self.config.cluster_id), dir = %absolute(dir), "watching");
         }
         if let Some(path) = &self.config.mesh_config {
@@ -286,9 +290,12 @@ impl App {
 }
 
 fn registry(source: &Source, config: &Config) -> Result<Arc<dyn Registry>> {
-    let Source::Static(dir) = source;
-    let registry =
-        StaticRegistry::new(StaticConfig::new(dir, &config.cluster_id)).context("--config-dir")?;
+    let Source::Static { dir, awaited } = source;
+    let settings = StaticConfig::new(dir, &config.cluster_id);
+    if *awaited {
+        return Ok(Arc::new(Awaited::new(settings)));
+    }
+    let registry = StaticRegistry::new(settings).context("--config-dir")?;
     Ok(Arc::new(registry))
 }
 

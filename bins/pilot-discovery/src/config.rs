@@ -5,7 +5,7 @@ mod args;
 mod inert;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use args::{CommandLine, DiscoveryArgs, GuardArgs, Platform, PushArgs, Subcommands};
@@ -20,6 +20,10 @@ use pilothouse_process::version::VersionArgs;
 use pilothouse_process::{given, inert as flags, logging};
 use pilothouse_xds::protocol;
 use pilothouse_xds::server::Limits;
+
+/// Where Istio's images have configuration, and its file of mesh config, which has no extension and is thus no object.
+const CONFIG_DIR: &str = "/etc/istio/config";
+const MESH_CONFIG: &str = "/etc/istio/config/mesh";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -70,8 +74,13 @@ pub struct Config {
 /// A registry to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The directory of YAML.
-    Static(PathBuf),
+    /// A directory of YAML.
+    Static {
+        /// The directory.
+        dir: PathBuf,
+        /// Whether it may be absent at start, and is waited for then.
+        awaited: bool,
+    },
 }
 
 /// What can be said on the command line.
@@ -120,9 +129,16 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
     let mut sources = Vec::new();
     for platform in &args.registries {
         let Platform::Static = platform;
-        let source = args.config_dir.clone().map(Source::Static).ok_or(
-            "the registry Static needs --config-dir DIR, the directory of YAML to read and watch",
-        )?;
+        let source = match &args.config_dir {
+            Some(dir) => Source::Static {
+                dir: dir.clone(),
+                awaited: false,
+            },
+            None => Source::Static {
+                dir: CONFIG_DIR.into(),
+                awaited: true,
+            },
+        };
         if !sources.contains(&source) {
             sources.push(source);
         }
@@ -144,7 +160,9 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
     }
     Ok(Config {
         sources,
-        mesh_config: args.mesh_config,
+        mesh_config: args
+            .mesh_config
+            .or_else(|| Path::new(MESH_CONFIG).exists().then(|| MESH_CONFIG.into())),
         cluster_id: args.cluster_id,
         grpc_addr: args.grpc_addr,
         http_addr: args.http_addr,

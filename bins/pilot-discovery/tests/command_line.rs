@@ -30,7 +30,6 @@ fn check(args: &[&str], code: i32, text: &str) {
 fn usage_errors_exit_with_64_and_advise() {
     check(&["discovery", "--config-dri", "m"], 64, "'--config-dir'");
     check(&["discovery", "--meshConfg", "m"], 64, "'--meshConfig'");
-    check(&["discovery"], 64, "--config-dir DIR");
     check(&["discover"], 64, "'discovery'");
     check(&[], 64, "Usage");
 }
@@ -40,6 +39,12 @@ fn versions() {
     check(&["version"], 0, env!("CARGO_PKG_VERSION"));
     check(&["version", "--output", "json"], 0, "\"version\":");
     check(&["--version"], 0, env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn scripts_are_printed() {
+    check(&["completion", "bash"], 0, "--config-dir");
+    check(&["completion", "tcsh"], 64, "fish");
 }
 
 #[test]

@@ -25,11 +25,8 @@ const SOCKET_MODE: u32 = 0o600;
 /// How often certificates are looked at although no event says that they have changed.
 const POLL: Duration = Duration::from_secs(30);
 
-/// The way to discovery, unless Envoy has one of its own.
-pub(super) async fn relay(config: &Config) -> Result<Option<Relay>> {
-    if config.direct_xds {
-        return Ok(None);
-    }
+/// The way to discovery.
+pub(super) async fn relay(config: &Config) -> Result<Relay> {
     let mounted = mounted(config);
     let tls = config.control_plane_tls.then(|| Tls {
         server_names: server_names(config),
@@ -45,7 +42,7 @@ pub(super) async fn relay(config: &Config) -> Result<Option<Relay>> {
         names: config.dns.is_some(),
         limits: relay::Limits::default(),
     };
-    Relay::bind(settings).await.map(Some)
+    Relay::bind(settings).await
 }
 
 /// Names that discovery's certificate may have: the hosts that are asked, and the identities of Istio's own control planes in
@@ -94,7 +91,13 @@ fn mounted(config: &Config) -> Mounted {
 
 /// DNS for names of the mesh, where it is wanted.
 pub(super) async fn dns(config: &Config, relay: Option<&Relay>) -> Result<Option<Dns>> {
-    let (Some(wanted), Some(relay)) = (&config.dns, relay) else {
+    let Some(wanted) = &config.dns else {
+        return Ok(None);
+    };
+    let Some(relay) = relay else {
+        tracing::warn!(
+            "DNS is not answered: what Envoy is configured with does not ask the agent's relay, which learns the names"
+        );
         return Ok(None);
     };
     let settings = dns::Settings {

@@ -58,7 +58,8 @@ pub(super) struct DiscoveryArgs {
     )]
     pub registries: Vec<Platform>,
 
-    /// The directory of YAML and JSON that the registry Static reads and watches.
+    /// The directory of YAML and JSON that the registry Static reads and watches. Default: /etc/istio/config, which is waited for if
+    /// it is not there.
     #[arg(
         long,
         alias = "configDir",
@@ -67,7 +68,7 @@ pub(super) struct DiscoveryArgs {
     )]
     pub config_dir: Option<PathBuf>,
 
-    /// A file with settings of the whole mesh, read again when it changes.
+    /// A file with settings of the whole mesh, read again when it changes. Default: /etc/istio/config/mesh if it is there.
     #[arg(
         long,
         alias = "meshConfig",

@@ -31,7 +31,13 @@ fn check<T: PartialEq + std::fmt::Debug>(flags: &str, field: fn(&Config) -> T, e
 #[test]
 fn defaults() {
     let config = discovery("--config-dir mesh").unwrap();
-    assert_eq!(config.sources, [Source::Static("mesh".into())]);
+    let dir = |dir: &str, awaited| Source::Static {
+        dir: dir.into(),
+        awaited,
+    };
+    assert_eq!(config.sources, [dir("mesh", false)]);
+    let unsaid = discovery("").unwrap();
+    assert_eq!(unsaid.sources, [dir("/etc/istio/config", true)]);
     assert_eq!(config.grpc_addr.to_string(), ":15010");
     assert_eq!(config.http_addr.to_string(), ":8080");
     assert_eq!(config.monitoring_addr.unwrap().to_string(), ":15014");
@@ -164,7 +170,6 @@ fn every_flag_without_meaning_warns_once() {
 #[test]
 fn mistakes_are_answered_with_advice() {
     for (flags, advice) in [
-        ("", "needs --config-dir DIR"),
         ("--config-dri mesh", "--config-dir"),
         ("--registries Statik --config-dir m", "Static"),
         (
