@@ -6,6 +6,7 @@ use pilothouse_tests::netns::User;
 
 use super::app::{App, says};
 use super::mesh::{Capture, Ground, ask, hear, possible};
+use crate::world::SOON;
 
 /// Where Envoy connects to the application from.
 const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
@@ -89,6 +90,17 @@ async fn check(mode: &str, user: User, dual: bool, seen: impl Fn(IpAddr, IpAddr)
     };
     let mut server = mesh.sidecar("server", server, capture).await;
     let machine = server.machine();
+    // What others ask the proxy itself is not captured.
+    for (port, path) in [
+        (15020, "/healthz/ready"),
+        (15021, "/healthz/ready"),
+        (15090, "/stats/prometheus"),
+    ] {
+        let page = client
+            .get((machine.v4(), port).into(), "server", path, SOON)
+            .await;
+        assert_eq!(page.unwrap().status, 200, "{port}");
+    }
 
     let four = (
         IpAddr::from(client.v4()),

@@ -46,7 +46,7 @@ spec:
 
 const HEADLESS: &str = "cluster.outbound|9090||headless.shop.svc.cluster.local;.upstream_cx_total";
 const PASSED: &str = "cluster.PassthroughCluster.upstream_cx_total";
-const REFUSED: &str = "cluster.BlackHoleCluster.upstream_cx_total";
+const BLOCKED: &str = "cluster.BlackHoleCluster.upstream_cx_none_healthy";
 
 #[tokio::test]
 async fn what_is_captured_and_what_passes() {
@@ -130,7 +130,7 @@ async fn what_no_service_claims_is_blocked_where_mesh_config_says_so() {
     assert_eq!(error.to_string(), "status 502");
     let heard = client.tcp((outside.v4(), 9999)).await;
     assert!(!heard.is_ok_and(|text| text.contains("outside")));
-    client.wait_stat(REFUSED, 0).await;
+    client.wait_stat(BLOCKED, 1).await;
     assert_eq!(client.stat(PASSED).await, 0);
 }
 
