@@ -237,6 +237,19 @@ mod tests {
         assert!(!resolver.exists());
     }
 
+    /// No process has a number as high as this; the first one is always there.
+    #[test]
+    fn what_a_killed_test_has_left_is_removed() {
+        if !possible() {
+            return;
+        }
+        let left = Namespace::create(&format!("{}0-left", leftovers::prefix(u32::MAX))).unwrap();
+        let used = Namespace::create(&format!("{}0-used", leftovers::prefix(1))).unwrap();
+        let _network = Network::create().unwrap();
+        let all = ip(&["netns", "list"]).unwrap();
+        assert!(!all.contains(&left.0) && all.contains(&used.0), "{all}");
+    }
+
     #[test]
     fn a_namespace_goes_with_what_runs_in_it() {
         if !possible() {
