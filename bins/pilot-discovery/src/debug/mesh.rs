@@ -123,6 +123,7 @@ fn service_view(mesh: &Mesh, service: &Service) -> Value {
         "location": service.location,
         "ports": ports,
         "addresses": addresses,
+        "automatic_address": service.automatic,
         "export_to": service.export_to,
         "subject_alt_names": service.subject_alt_names,
         "workload_selector": service.workload_selector,
