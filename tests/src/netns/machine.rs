@@ -29,7 +29,7 @@ pub enum User {
     Root,
 }
 
-/// See the [module](self). Dropping it ends what runs on it.
+/// A machine of a [`Network`](super::Network). Dropping it ends what runs on it.
 #[derive(Debug)]
 pub struct Machine {
     namespace: Namespace,
