@@ -105,7 +105,7 @@ impl Status {
     /// # Errors
     /// It cannot be bound.
     pub async fn bind(settings: Settings) -> Result<Self> {
-        let listener = listen::bind("--status-port", &settings.listen).await?;
+        let listener = listen::bind("--statusPort", &settings.listen).await?;
         let own = listener.local_addr()?.port();
         Ok(Self {
             listener,
