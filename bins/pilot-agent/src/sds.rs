@@ -4,7 +4,7 @@
 //! files ─ watch ─► keeper ─ load (parsed, key and certificate match) ─► secrets ─► subscription (what is sent when) ─► Envoy
 //! ```
 //!
-//! Envoy asks over a Unix socket for secrets by name, and what a name stands for is said in [`name`]: two of them are the
+//! Envoy asks over a Unix socket for secrets by name, and what a name stands for is said in `name`: two of them are the
 //! certificates mounted for this proxy, the others say in themselves which files they are. So whoever configures Envoy can
 //! make it read each file that the agent can read and that is a certificate or a key, and no other; the answer goes to
 //! Envoy alone, through a socket that only its user can open.
