@@ -4,6 +4,7 @@
 //! `Arc` of every value that is equal, so comparing by pointer is enough to see what changed between two versions.
 
 mod config;
+mod host_rules;
 mod touched;
 mod visible;
 
@@ -19,12 +20,13 @@ use crate::model::{
     ServiceKey, Workload, WorkloadKey,
 };
 use crate::registry::{ObjectKey, Origin, RegistryId};
-use crate::rules::RuleSpec;
+use crate::rules::{Resolved, RuleSpec};
 
 pub use config::{
     AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
     ProxyDefaults,
 };
+pub use host_rules::{Destinations, HostRules, spellings};
 pub use touched::Touched;
 
 /// The endpoints of one service, in a fixed order that does not depend on who reported them when.
@@ -48,6 +50,8 @@ pub struct Rule {
     pub meta: crate::registry::Meta,
     /// What it says.
     pub spec: RuleSpec,
+    /// What it means, for the kinds that speak of hosts.
+    pub resolved: Option<Resolved>,
 }
 
 /// Where a workload is reached: addresses mean something within a network of a cluster only.
@@ -69,6 +73,7 @@ pub struct Mesh {
     namespaces: Map<NamespaceName, Arc<Namespace>>,
     networks: Map<NetworkId, Arc<Network>>,
     rules: Map<ObjectKey, Arc<Rule>>,
+    host_rules: host_rules::Index,
     sources: Map<ServiceKey, Arc<[Source]>>,
     origins: Map<Source, Origin>,
 }
@@ -363,6 +368,12 @@ impl Mesh {
 
     /// Adds, replaces or removes a rule.
     pub fn set_rule(&mut self, key: &ObjectKey, rule: Option<Arc<Rule>>) {
+        if let Some(old) = self.rules.get(key) {
+            self.host_rules.remove(old);
+        }
+        if let Some(new) = &rule {
+            self.host_rules.insert(new);
+        }
         set(&mut self.rules, key, rule);
     }
 

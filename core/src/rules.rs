@@ -9,6 +9,7 @@ pub mod check;
 mod kinds;
 mod once;
 pub mod resolve;
+mod resolved;
 pub mod spec;
 
 use std::sync::Arc;
@@ -20,11 +21,14 @@ use crate::registry::Problem;
 use at::{Report, is_fatal};
 pub use check::check;
 pub use kinds::{RuleKind, kind, kinds};
+pub use resolved::{HostKind, Reads, Resolved};
 
 /// A rule as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum RuleSpec {
+    /// What clients do once they have chosen a service.
+    DestinationRule(Arc<spec::DestinationRule>),
     /// A service that no platform declares.
     ServiceEntry(Arc<spec::ServiceEntry>),
     /// A workload that no platform declares.
@@ -76,6 +80,7 @@ impl RuleSpec {
     /// The name of its kind.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::DestinationRule(_) => "DestinationRule",
             Self::ServiceEntry(_) => "ServiceEntry",
             Self::WorkloadEntry(_) => "WorkloadEntry",
         }

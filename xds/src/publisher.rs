@@ -177,12 +177,16 @@ impl Publisher {
         );
         if !touched.is_empty() {
             let ips = relevance::addresses(&before, after, &touched);
-            self.pending.seats.extend(
-                self.seats
-                    .standing_at(&ips)
-                    .into_iter()
-                    .map(|seat| (seat.id, seat)),
-            );
+            let mut seats = self.seats.standing_at(&ips);
+            if relevance::reads_differ(&before, after) {
+                seats.extend(self.seats.all());
+            } else {
+                let namespaces = relevance::namespaces(&before, after, &touched);
+                seats.extend(self.seats.in_namespaces(&namespaces));
+            }
+            self.pending
+                .seats
+                .extend(seats.into_iter().map(|seat| (seat.id, seat)));
             self.pending.touched.merge(touched);
             self.pending.since.get_or_insert(change.since);
             self.config_debounce.changed(now);

@@ -1,4 +1,5 @@
-//! What the clients of one namespace see: each host's service, and indices from ports and addresses to services.
+//! What the clients of one namespace see: each host's service, what rules say of it, and indices from ports and addresses to
+//! services.
 //!
 //! All maps are persistent: cloning is cheap, and following a change costs in proportion to it.
 
@@ -6,10 +7,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pilothouse_core::mesh::Mesh;
+use pilothouse_core::mesh::{HostRules, Mesh};
 use pilothouse_core::model::{
     Cidr, Host, NamespaceName, Protocol, Resolution, Service, ServicePort,
 };
+use pilothouse_core::rules::HostKind;
 use rpds::RedBlackTreeMapSync as Map;
 
 /// How a port's connections are told apart. A port that is UDP has no class and is not seen here.
@@ -40,6 +42,7 @@ impl Class {
 pub struct View {
     namespace: Option<NamespaceName>,
     services: Map<Host, Arc<Service>>,
+    rules: Map<Host, Arc<HostRules>>,
     // A key without host is where a range begins.
     ports: Map<(u16, Class, Option<Host>), Arc<Service>>,
     addresses: Map<(IpAddr, u16, Option<Host>), Arc<Service>>,
@@ -54,13 +57,13 @@ impl View {
             namespace: namespace.cloned(),
             ..Self::default()
         };
-        for host in mesh.hosts() {
+        for host in mesh.hosts().chain(mesh.hosts_of_rules(HostKind::Virtual)) {
             view.follow(mesh, host);
         }
         view
     }
 
-    /// Follows a change of the services of these hosts. A change of mesh config needs a new view.
+    /// Follows a change of the services of these hosts, or of what rules say of them. A change of mesh config needs a new view.
     pub fn update(&mut self, mesh: &Mesh, hosts: &BTreeSet<Host>) {
         for host in hosts {
             self.follow(mesh, host);
@@ -75,6 +78,11 @@ impl View {
     /// The service that clients mean by `host`.
     pub fn service(&self, host: &Host) -> Option<&Arc<Service>> {
         self.services.get(host)
+    }
+
+    /// What rules say of `host`; `None`: nothing.
+    pub fn rules(&self, host: &Host) -> Option<&Arc<HostRules>> {
+        self.rules.get(host)
     }
 
     /// All services, by host.
@@ -104,12 +112,15 @@ impl View {
     }
 
     fn follow(&mut self, mesh: &Mesh, host: &Host) {
-        let service = match &self.namespace {
-            Some(namespace) => mesh.visible(namespace, host),
-            None => mesh
-                .services_of_host(host)
-                .find(|service| mesh.is_public(service)),
-        };
+        let (service, rules) = seen(mesh, self.namespace.as_ref(), host);
+        match (self.rules.get(host), rules) {
+            (None, None) => {}
+            (Some(old), Some(new)) if **old == new => {}
+            (_, Some(new)) => self.rules.insert_mut(host.clone(), Arc::new(new)),
+            (Some(_), None) => {
+                self.rules.remove_mut(host);
+            }
+        }
         match (self.services.get(host), service) {
             (None, None) => return,
             (Some(old), Some(new)) if Arc::ptr_eq(old, new) => return,
@@ -140,6 +151,23 @@ impl View {
             }
         }
     }
+}
+
+/// What clients in `namespace` see of a host: the service that they mean by it, and what rules say of it. For `None`, what
+/// those see that have nothing of their own.
+pub(crate) fn seen<'a>(
+    mesh: &'a Mesh,
+    namespace: Option<&NamespaceName>,
+    host: &Host,
+) -> (Option<&'a Arc<Service>>, Option<HostRules>) {
+    let service = match namespace {
+        Some(namespace) => mesh.visible(namespace, host),
+        None => mesh
+            .services_of_host(host)
+            .find(|service| mesh.is_public(service)),
+    };
+    let rules = mesh.host_rules(namespace, host, service.map(|service| &**service));
+    (service, rules)
 }
 
 /// The ports of a service that there are clusters for, with their class. Another name of a service has none; neither has a

@@ -116,6 +116,9 @@ pub struct Meta {
     pub generation: i64,
     /// `metadata.creationTimestamp` as written; absent counts as oldest. Never the time it was read.
     pub created: Option<Timestamp>,
+    /// What follows the namespace in the names of the platform's services, such as `svc.cluster.local`: names of hosts without
+    /// a dot in the object are completed with both. `None` where the platform has no such names.
+    pub domain: Option<Arc<str>>,
 }
 
 impl Meta {
@@ -131,6 +134,7 @@ impl Meta {
             annotations: Labels::default(),
             generation: 0,
             created: None,
+            domain: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! refuse. A check looks at one object alone; what depends on others is found when rules are resolved.
 
 mod access_log;
+mod destination_rule;
 mod export_to;
 mod labels;
 mod mesh_config;
@@ -22,6 +23,7 @@ pub fn check(meta: &Meta, spec: &RuleSpec) -> Vec<Problem> {
     let report = Report::default();
     let at = report.root("spec");
     match spec {
+        RuleSpec::DestinationRule(rule) => destination_rule::check(&at, meta, rule),
         RuleSpec::ServiceEntry(entry) => service_entry::check(&at, meta, entry),
         RuleSpec::WorkloadEntry(entry) => workload_entry::check(&at, entry),
     }

@@ -25,6 +25,12 @@ pub struct RuleKind {
 
 const KINDS: &[RuleKind] = &[
     RuleKind {
+        name: "DestinationRule",
+        group: NETWORKING,
+        versions: NETWORKING_VERSIONS,
+        read: |value, at| RuleSpec::DestinationRule(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
         name: "ServiceEntry",
         group: NETWORKING,
         versions: NETWORKING_VERSIONS,

@@ -6,6 +6,7 @@
 //! a problem, so that an author sees all of them at once.
 
 mod decode;
+pub mod destination_rule;
 mod mesh_config;
 mod scalar;
 mod service_entry;
@@ -13,10 +14,13 @@ mod suggest;
 mod workload_entry;
 
 pub(crate) use decode::{Decode, Fields, object};
+pub use destination_rule::DestinationRule;
 pub use mesh_config::{
     AccessLogEncoding, InboundTrafficMode, InboundTrafficPolicy, MeshConfig, OutboundTrafficMode,
     OutboundTrafficPolicy, ProxyConfig,
 };
+pub use scalar::Double;
+use scalar::seconds_of;
 pub(crate) use scalar::{excerpt, one_of};
 pub use service_entry::{Location, Resolution, ServiceEntry, ServicePort, WorkloadSelector};
 pub(crate) use suggest::closest;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::{Mesh, Touched};
 use pilothouse_core::model::{Host, NamespaceName};
+use pilothouse_core::rules::HostKind;
 
 use super::memo::Memo;
 use super::relevance;
@@ -89,9 +90,12 @@ impl Config {
             // Any input may read mesh config: everything is looked at again, and what is equal stays the same.
             let mut all = self.views.hosts();
             all.extend(self.mesh.hosts().cloned());
+            for mesh in [&before.0, &self.mesh] {
+                all.extend(mesh.hosts_of_rules(HostKind::Virtual).cloned());
+            }
             all
         } else {
-            relevance::hosts(&touched)
+            relevance::hosts(&before.0, &self.mesh, &touched)
         };
         let wanted: BTreeSet<_> = selections
             .iter()

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pilothouse_core::mesh::{Mesh, Touched};
-use pilothouse_core::model::{Host, ServiceKey};
+use pilothouse_core::model::{Host, NamespaceName, ServiceKey};
+use pilothouse_core::registry::ObjectKey;
 
 use crate::inputs::endpoints_reach_configuration;
 
@@ -51,14 +52,48 @@ pub(super) fn addresses(before: &Mesh, after: &Mesh, touched: &Touched) -> BTree
     ips
 }
 
-/// The hosts whose services or inline endpoints changed.
-pub(super) fn hosts(touched: &Touched) -> BTreeSet<Host> {
-    touched
-        .services
+/// The hosts whose services or inline endpoints changed, those of which rules say something else, and those whose rules refer
+/// to one of them.
+pub(super) fn hosts(before: &Mesh, after: &Mesh, touched: &Touched) -> BTreeSet<Host> {
+    let changed = touched.services.iter().chain(&touched.endpoints);
+    let mut hosts: BTreeSet<Host> = changed.map(|key| key.host.clone()).collect();
+    for mesh in [before, after] {
+        let rules = touched.rules.iter().filter_map(|key| mesh.rule(key));
+        for rule in rules.filter_map(|rule| rule.resolved.as_ref()) {
+            // A wildcard reaches the services of either mesh.
+            hosts.append(&mut before.hosts_concerned(rule));
+            hosts.append(&mut after.hosts_concerned(rule));
+        }
+    }
+    let referring: Vec<_> = hosts
         .iter()
-        .chain(&touched.endpoints)
-        .map(|key| key.host.clone())
+        .flat_map(|host| [before.hosts_referring(host), after.hosts_referring(host)])
+        .collect();
+    hosts.extend(referring.into_iter().flatten());
+    hosts
+}
+
+/// The namespaces with clients that rules select differently.
+pub(super) fn namespaces(
+    before: &Mesh,
+    after: &Mesh,
+    touched: &Touched,
+) -> BTreeSet<NamespaceName> {
+    let selects = |mesh: &Mesh, key: &ObjectKey| {
+        let resolved = mesh.rule(key).and_then(|rule| rule.resolved.as_ref());
+        resolved.is_some_and(|resolved| resolved.selector().is_some())
+    };
+    touched
+        .rules
+        .iter()
+        .filter(|key| selects(before, key) || selects(after, key))
+        .map(|key| key.namespace.clone())
         .collect()
+}
+
+/// Whether something of clients counts that did not count, or the reverse.
+pub(super) fn reads_differ(before: &Mesh, after: &Mesh) -> bool {
+    !before.all_reads().eq(after.all_reads())
 }
 
 /// The addresses at which a service's endpoint appeared, changed or vanished.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pilothouse_core::model::{DataPlane, ProxyKind};
+use pilothouse_core::model::{DataPlane, NamespaceName, ProxyKind};
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::config::{Config, Sets};
@@ -121,6 +121,21 @@ impl Seats {
         ids.into_iter()
             .filter_map(|id| self.taken.get(id))
             .map(|taken| taken.seat.clone())
+            .collect()
+    }
+
+    /// All streams.
+    pub(super) fn all(&self) -> impl Iterator<Item = Arc<Seat>> {
+        self.taken.values().map(|taken| taken.seat.clone())
+    }
+
+    /// The streams whose proxies are in one of these namespaces.
+    pub(super) fn in_namespaces(&self, namespaces: &BTreeSet<NamespaceName>) -> Vec<Arc<Seat>> {
+        if namespaces.is_empty() {
+            return Vec::new();
+        }
+        self.all()
+            .filter(|seat| namespaces.contains(&seat.proxy.namespace))
             .collect()
     }
 

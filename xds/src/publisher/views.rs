@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Host, NamespaceName, Service};
+use pilothouse_core::rules::HostKind;
 
-use crate::view::View;
+use crate::view::{View, seen};
 
 /// A mesh, and what namespaces see of it. Of a mesh that the views are behind of, only what they name is looked at.
 #[derive(Clone, Copy)]
@@ -26,7 +27,8 @@ pub(super) struct Views {
 /// What one namespace sees.
 struct Own {
     view: View,
-    /// The hosts that mean another service here than in the common view, or are seen only here.
+    /// The hosts that mean another service here than in the common view, are seen only here, or of which rules say something
+    /// else here.
     hosts: BTreeSet<Host>,
 }
 
@@ -45,6 +47,7 @@ impl Views {
         }
         let hosts = mesh
             .hosts()
+            .chain(mesh.hosts_of_rules(HostKind::Virtual))
             .filter(|host| self.differs(mesh, namespace, host))
             .cloned()
             .collect();
@@ -156,6 +159,8 @@ impl Views {
             (None, None) => true,
             _ => false,
         };
-        !same(mesh.visible(namespace, host), self.common.service(host))
+        let (service, rules) = seen(mesh, Some(namespace), host);
+        !same(service, self.common.service(host))
+            || rules.as_ref() != self.common.rules(host).map(|rules| &**rules)
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn meta(
         annotations,
         generation,
         created,
+        domain: None,
     })
 }
 

@@ -176,7 +176,7 @@ fn location(written: spec::Location) -> Location {
 }
 
 /// `exportTo` of an object in `namespace`; `None` where it does not say.
-fn visibility(export_to: &[String], namespace: &NamespaceName) -> Option<Visibility> {
+pub(super) fn visibility(export_to: &[String], namespace: &NamespaceName) -> Option<Visibility> {
     if export_to.is_empty() {
         return None;
     }

@@ -180,6 +180,10 @@ fn present<T: Decode>(value: &Value, at: &At<'_>) -> Option<T> {
 }
 
 fn snake_case(camel: &str) -> String {
+    // The only name with a number as a word of its own.
+    if camel == "consecutive5xxErrors" {
+        return "consecutive_5xx_errors".to_owned();
+    }
     let mut snake = String::with_capacity(camel.len() + 4);
     for letter in camel.chars() {
         if letter.is_ascii_uppercase() {

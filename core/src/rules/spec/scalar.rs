@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Number, Value};
 
 use super::decode::Decode;
@@ -83,6 +84,58 @@ impl Decode for u32 {
                 0
             }
         }
+    }
+}
+
+/// A number with a fraction: finite, and equal to what is written alike.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Serialize)]
+#[serde(transparent)]
+pub struct Double(f64);
+
+impl Double {
+    /// The number; `None` for what is none.
+    pub fn new(number: f64) -> Option<Self> {
+        // Adding zero makes a zero of a negative one.
+        number.is_finite().then_some(Self(number + 0.0))
+    }
+
+    /// The number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Eq for Double {}
+
+impl std::hash::Hash for Double {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl Decode for Double {
+    fn decode(value: &Value, at: &At<'_>) -> Self {
+        let number = match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.and_then(Self::new).unwrap_or_else(|| {
+            at.error(format!("expected a number, found {}", describe(value)));
+            Self::default()
+        })
+    }
+}
+
+/// Writes a duration as it is read.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(super) fn seconds_of<S: Serializer>(
+    duration: &Option<Duration>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => to.serialize_str(&format!("{}s", duration.as_secs_f64())),
+        None => to.serialize_none(),
     }
 }
 

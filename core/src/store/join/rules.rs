@@ -11,7 +11,7 @@ use super::workloads::{self, Claim};
 use crate::mesh::{Rule, Source};
 use crate::model::{ClusterId, ServiceKey, ServiceSource};
 use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
-use crate::rules::{RuleSpec, resolve};
+use crate::rules::{Resolved, RuleSpec, resolve};
 use crate::status::{Contest, Lost};
 use crate::store::few::Few;
 
@@ -72,6 +72,7 @@ impl Join {
                     generation: 0,
                     ..object.meta.clone()
                 },
+                resolved: Resolved::of(&object.meta, spec),
                 spec: spec.clone(),
             }),
             _ => None,

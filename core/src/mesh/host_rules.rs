@@ -1,0 +1,260 @@
+//! Rules that are looked up by host: indices, and what of them a client's namespace sees of a host.
+
+mod destination;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync as Map;
+
+use super::{ExportTo, Mesh, Rule};
+use crate::model::{Host, Labels, NamespaceName, Service, Visibility};
+use crate::registry::{Kind, ObjectKey};
+use crate::rules::{HostKind, Reads, Resolved};
+
+pub use destination::Destinations;
+
+/// The rules in force, by what they are looked up by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Index {
+    /// By kind, host as written, and namespace; the oldest first.
+    hosts: Map<(HostKind, Host, NamespaceName), Arc<[Arc<Rule>]>>,
+    /// The rules that depend on a host without being for it.
+    referring: Map<Host, Arc<BTreeSet<ObjectKey>>>,
+    /// Those that are for some clients of their namespace only.
+    selecting: Map<(NamespaceName, ObjectKey), Labels>,
+    /// How many rules depend on what of a client.
+    reads: Map<Reads, usize>,
+}
+
+impl Index {
+    pub(super) fn insert(&mut self, rule: &Arc<Rule>) {
+        let (Some(resolved), key) = (&rule.resolved, &rule.meta.key) else {
+            return;
+        };
+        for host in unique(resolved.hosts()) {
+            let at = (resolved.kind(), host, key.namespace.clone());
+            let mut all = self
+                .hosts
+                .get(&at)
+                .map_or_else(Vec::new, |all| all.to_vec());
+            all.push(rule.clone());
+            all.sort_by(|a, b| age(a).cmp(&age(b)));
+            self.hosts.insert_mut(at, all.into());
+        }
+        for host in unique(resolved.refers_to()) {
+            let mut all = self.referring(&host);
+            all.insert(key.clone());
+            self.referring.insert_mut(host, Arc::new(all));
+        }
+        if let Some(labels) = resolved.selector() {
+            self.selecting
+                .insert_mut((key.namespace.clone(), key.clone()), labels.clone());
+        }
+        for reads in unique(resolved.reads()) {
+            let count = self.reads.get(&reads).copied().unwrap_or(0);
+            self.reads.insert_mut(reads, count + 1);
+        }
+    }
+
+    pub(super) fn remove(&mut self, rule: &Rule) {
+        let (Some(resolved), key) = (&rule.resolved, &rule.meta.key) else {
+            return;
+        };
+        for host in unique(resolved.hosts()) {
+            let at = (resolved.kind(), host, key.namespace.clone());
+            let all = self.hosts.get(&at).into_iter().flat_map(|all| all.iter());
+            let others: Arc<[_]> = all
+                .filter(|other| other.meta.key != *key)
+                .cloned()
+                .collect();
+            if others.is_empty() {
+                self.hosts.remove_mut(&at);
+            } else {
+                self.hosts.insert_mut(at, others);
+            }
+        }
+        for host in unique(resolved.refers_to()) {
+            let mut all = self.referring(&host);
+            all.remove(key);
+            if all.is_empty() {
+                self.referring.remove_mut(&host);
+            } else {
+                self.referring.insert_mut(host, Arc::new(all));
+            }
+        }
+        self.selecting
+            .remove_mut(&(key.namespace.clone(), key.clone()));
+        for reads in unique(resolved.reads()) {
+            match self.reads.get(&reads).copied().unwrap_or(0) {
+                0 | 1 => {
+                    self.reads.remove_mut(&reads);
+                }
+                count => self.reads.insert_mut(reads, count - 1),
+            }
+        }
+    }
+
+    fn referring(&self, host: &Host) -> BTreeSet<ObjectKey> {
+        self.referring
+            .get(host)
+            .map(|all| BTreeSet::clone(all))
+            .unwrap_or_default()
+    }
+}
+
+fn unique<T: Ord>(all: Vec<T>) -> BTreeSet<T> {
+    all.into_iter().collect()
+}
+
+fn age(rule: &Rule) -> impl Ord + '_ {
+    let key = &rule.meta.key;
+    (rule.meta.created, &key.name, &key.namespace)
+}
+
+/// What rules say of a host, to the clients of a namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostRules {
+    /// What clients do once they have chosen the host.
+    pub destinations: Destinations,
+}
+
+impl Mesh {
+    /// What rules say of a host to clients in `namespace`; for `None`, to those of all namespaces that have nothing of their
+    /// own. `service` is what such clients mean by the host; where it is none, there are no destinations. `None` where there is nothing to say.
+    pub fn host_rules(
+        &self,
+        namespace: Option<&NamespaceName>,
+        host: &Host,
+        service: Option<&Service>,
+    ) -> Option<HostRules> {
+        if self.host_rules.hosts.is_empty() {
+            return None;
+        }
+        let found = HostRules {
+            destinations: service.map_or_else(Destinations::default, |service| {
+                destination::look_up(self, namespace, host, &service.key.namespace)
+            }),
+        };
+        (found != HostRules::default()).then_some(found)
+    }
+
+    /// The rules of this kind and namespace that are for this very host as it is written, wildcards by their own name: the
+    /// oldest first.
+    pub fn rules_of_host(
+        &self,
+        kind: HostKind,
+        host: &Host,
+        namespace: &NamespaceName,
+    ) -> &[Arc<Rule>] {
+        let at = (kind, host.clone(), namespace.clone());
+        self.host_rules.hosts.get(&at).map_or(&[], |rules| rules)
+    }
+
+    /// The rules of this kind and of whatever namespace that are for this very host as it is written, by namespace and age.
+    pub fn all_rules_of_host<'a>(
+        &'a self,
+        kind: HostKind,
+        host: &'a Host,
+    ) -> impl Iterator<Item = &'a Arc<Rule>> {
+        let from = (kind, host.clone(), NamespaceName::default());
+        let all = self.host_rules.hosts.range(from..);
+        all.take_while(move |((k, h, _), _)| *k == kind && h == host)
+            .flat_map(|(_, rules)| rules.iter())
+    }
+
+    /// The hosts that rules of this kind are for, as they are written.
+    pub fn hosts_of_rules(&self, kind: HostKind) -> impl Iterator<Item = &Host> {
+        let all = self.host_rules.hosts.keys();
+        let mut hosts = all
+            .filter(move |(k, ..)| *k == kind)
+            .map(|(_, host, _)| host);
+        let mut last = None;
+        std::iter::from_fn(move || {
+            let next = hosts.find(|host| last != Some(*host))?;
+            last = Some(next);
+            Some(next)
+        })
+    }
+
+    /// The hosts in what is made of which a rule has a part: those that it is for, by way of wildcards, too.
+    pub fn hosts_concerned(&self, rule: &Resolved) -> BTreeSet<Host> {
+        let mut concerned = BTreeSet::new();
+        for host in rule.hosts() {
+            if host.is_wildcard() {
+                let others = self.hosts().chain(self.hosts_of_rules(HostKind::Virtual));
+                concerned.extend(others.filter(|other| host.covers(other)).cloned());
+            }
+            concerned.insert(host);
+        }
+        concerned
+    }
+
+    /// The hosts in what is made of which `host` has a part because a rule refers to it.
+    pub fn hosts_referring(&self, host: &Host) -> BTreeSet<Host> {
+        let rules = self.host_rules.referring.get(host).into_iter();
+        rules
+            .flat_map(|keys| keys.iter())
+            .filter_map(|key| self.rule(key)?.resolved.as_ref())
+            .flat_map(|rule| self.hosts_concerned(rule))
+            .collect()
+    }
+
+    /// Whether any rule depends on this of its clients.
+    pub fn reads(&self, of: &Reads) -> bool {
+        self.host_rules.reads.contains_key(of)
+    }
+
+    /// All that rules depend on of their clients.
+    pub fn all_reads(&self) -> impl Iterator<Item = &Reads> {
+        self.host_rules.reads.keys()
+    }
+
+    /// The rules that are for some clients of `namespace` only, and for one with these labels.
+    pub fn rules_selecting<'a>(
+        &'a self,
+        namespace: &'a NamespaceName,
+        labels: &'a Labels,
+    ) -> impl Iterator<Item = &'a ObjectKey> {
+        let first = ObjectKey {
+            kind: Kind::new(""),
+            namespace: NamespaceName::default(),
+            name: "".into(),
+        };
+        let all = self
+            .host_rules
+            .selecting
+            .range((namespace.clone(), first)..);
+        all.take_while(move |((n, _), _)| n == namespace)
+            .filter(|(_, selector)| labels.selected_by(selector))
+            .map(|((_, key), _)| key)
+    }
+}
+
+/// Whether clients in `namespace` see what `owner` exports like this; for `None`, whether all do.
+fn sees(
+    namespace: Option<&NamespaceName>,
+    owner: &NamespaceName,
+    export_to: Option<&Visibility>,
+    default: &ExportTo,
+) -> bool {
+    match (namespace, export_to) {
+        (Some(namespace), Some(visibility)) => visibility.includes(namespace),
+        (Some(namespace), None) => default.includes(namespace, owner),
+        (None, Some(visibility)) => *visibility == Visibility::Public,
+        (None, None) => *default == ExportTo::All,
+    }
+}
+
+/// `host`, and the wildcards that cover it, from narrow to wide.
+pub fn spellings(host: &Host) -> impl Iterator<Item = Host> + '_ {
+    let text = host.as_str();
+    let own = text.strip_prefix("*.").map_or(text, |rest| rest);
+    let dots = own.match_indices('.').map(|(at, _)| &own[at + 1..]);
+    // A wildcard is covered by itself, and by those of what is behind its own name.
+    let wider = dots
+        .map(|rest| format!("*.{rest}"))
+        .chain(std::iter::once("*".to_owned()))
+        .filter_map(|text| Host::new(&text).ok());
+    std::iter::once(host.clone()).chain(wider.filter(move |wider| wider != host))
+}
