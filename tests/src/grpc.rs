@@ -142,11 +142,22 @@ impl Caller {
         discovery: SocketAddr,
         dir: &Path,
     ) -> Result<GrpcClient> {
-        let bootstrap = dir.join(format!("{}.bootstrap.json", self.name));
-        std::fs::write(&bootstrap, format!("{:#}", self.bootstrap(discovery)?))
-            .with_context(|| format!("writing {}", bootstrap.display()))?;
+        self.call_with(&self.bootstrap(discovery)?, python, targets, dir)
+    }
+
+    /// The same with a bootstrap from elsewhere.
+    pub fn call_with(
+        &self,
+        bootstrap: &Value,
+        python: &Python,
+        targets: &[&str],
+        dir: &Path,
+    ) -> Result<GrpcClient> {
+        let file = dir.join(format!("{}.bootstrap.json", self.name));
+        std::fs::write(&file, format!("{bootstrap:#}"))
+            .with_context(|| format!("writing {}", file.display()))?;
         let mut command = python.command("client.py");
-        command.env("GRPC_XDS_BOOTSTRAP", bootstrap);
+        command.env("GRPC_XDS_BOOTSTRAP", file);
         if let Some(header) = &self.header {
             command.args(["--header", header]);
         }

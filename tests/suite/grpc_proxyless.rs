@@ -3,10 +3,12 @@
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use pilothouse_tests::ads::{LISTENER, ROUTE, SotwClient};
+use pilothouse_tests::agent;
 use pilothouse_tests::grpc::{Caller, Calls, GrpcClient, GrpcServer, Python};
 use pilothouse_tests::mesh_dir::{Port, ServiceEntry};
 use pilothouse_tests::relay::Relay;
@@ -205,6 +207,36 @@ async fn a_host_name_is_resolved_by_the_client() {
             .any(|why| why.starts_with("UNAVAILABLE"))
     };
     until_calls(&mut client, "calls fail", failed).await;
+    world.synced(&caller.id()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_starts_with_what_the_agent_prints() {
+    let Some(python) = python() else { return };
+    let world = World::of(&[]).await;
+    let [server] = servers(&python, ["server"], &world).await;
+    let host = "echo.default.svc.cluster.local";
+    let entry = entry("echo", host, 7070).endpoint(server.address());
+    world.mesh.write_entry(&entry).unwrap();
+    let agent = tokio::task::spawn_blocking(agent::binary).await.unwrap();
+    let discovery = world.discovery.addresses().grpc.to_string();
+    let output = Command::new(agent.unwrap())
+        .args(["bootstrap", "--grpc", "--discoveryAddress", &discovery])
+        .args(["--controlPlaneAuthPolicy", "NONE", "--ip", "127.0.0.1"])
+        .args(["--id", "caller.default"])
+        .args(["--domain", "default.svc.cluster.local"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let bootstrap = serde_json::from_slice(&output.stdout).unwrap();
+    let caller = Caller::new("caller", "default");
+    let mut client = caller
+        .call_with(&bootstrap, &python, &["xds:///echo:7070"], world.dir())
+        .unwrap();
+    let answered = |calls: &Calls| calls.answered() > 0;
+    until_calls(&mut client, "calls are answered", answered).await;
     world.synced(&caller.id()).await.unwrap();
 }
 
