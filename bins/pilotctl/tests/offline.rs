@@ -356,6 +356,23 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!(done, (Some(0), "clusters:\n".to_owned(), String::new()));
 }
 
+/// What is piped has no colours, as every other test here shows.
+#[test]
+fn colours_can_be_forced() {
+    let dir = dir(&[("a.yaml", &WEB.replace("protocol:", "protocl:"))]);
+    let output = Command::new(env!("CARGO_BIN_EXE_pilotctl"))
+        .args(["validate", "-f", "a.yaml"])
+        .env("CLICOLOR_FORCE", "1")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("\u{1b}[1m\u{1b}[31merror\u{1b}[0m: "),
+        "{text:?}"
+    );
+}
+
 #[test]
 fn scripts_and_pages_are_generated() {
     let dir = tempfile::tempdir().unwrap();
