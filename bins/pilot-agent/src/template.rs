@@ -13,6 +13,7 @@ mod evaluate;
 mod functions;
 mod lex;
 mod parse;
+mod tree;
 
 use std::fmt;
 

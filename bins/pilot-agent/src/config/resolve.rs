@@ -1,27 +1,25 @@
 //! Flags, environment, PROXY_CONFIG and mesh config → one [`Config`].
 
-use std::fs;
-use std::io;
+mod envoy;
+mod layers;
+
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use pilothouse_core::model::ProxyKind;
 use pilothouse_process::value::{duration, listen_addr};
 use serde_json::json;
 
-use super::args::{AuthPolicy, DiscoveryArgs, EnvoyArgs, JobArgs, ProxyArgs, Role};
-use super::discovery_address::addresses;
+use super::args::{EnvoyArgs, JobArgs, ProxyArgs, Role};
 use super::identity::{Identity, identity};
-use super::proxy_config::{self, ProxyConfig, Read};
+use super::proxy_config::ProxyConfig;
 use super::surroundings::Surroundings;
-use crate::relay::Address;
+use super::{Certificates, Config, DnsConfig, EnvoyConfig, Ports};
 use crate::status::{Probers, Scrape};
+use envoy::{concurrency, drain, envoy_level, overlay, source};
+use layers::{discovery, layers, mutual_tls, optional_file};
 
-use super::{Certificates, Config, DnsConfig, DrainConfig, EnvoyConfig, Ports, Source};
-
-/// Where Istio's images have mesh config. That it is not there is usual.
-const MESH_CONFIG: &str = "/etc/istio/config/mesh";
 /// Where Istio's images have what Envoy reads.
 const CONFIG_PATH: &str = "/etc/istio/proxy";
 /// Where another process serves SDS, such as an agent of SPIRE.
@@ -156,87 +154,6 @@ pub(super) fn config(
     })
 }
 
-/// PROXY_CONFIG over mesh config.
-fn layers(
-    args: &DiscoveryArgs,
-    around: &Surroundings,
-) -> Result<(ProxyConfig, Vec<String>), Problem> {
-    let upper = match around.get("PROXY_CONFIG") {
-        Some(text) => proxy_config::from_variable(text).map_err(Problem::Source)?,
-        None => Read::default(),
-    };
-    let path = args.mesh_config.as_deref();
-    let text = match path {
-        Some(path) => fs::read_to_string(path).map(Some).map_err(|error| {
-            Problem::Source(format!("--meshConfig {}: {error}", path.display()))
-        })?,
-        None => optional_file(Path::new(MESH_CONFIG)).map_err(Problem::Source)?,
-    };
-    let lower = match text {
-        Some(text) => {
-            let path = path.unwrap_or(Path::new(MESH_CONFIG));
-            proxy_config::from_mesh_config(path, &text).map_err(Problem::Source)?
-        }
-        None => Read::default(),
-    };
-    let mut warnings = upper.warnings;
-    warnings.extend(lower.warnings);
-    Ok((upper.config.or(lower.config), warnings))
-}
-
-fn optional_file(path: &Path) -> Result<Option<String>, String> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(format!("{}: {error}", path.display())),
-    }
-}
-
-fn mutual_tls(args: &DiscoveryArgs, layers: &ProxyConfig) -> Result<bool, Problem> {
-    if let Some(policy) = args.control_plane_auth_policy {
-        return Ok(policy == AuthPolicy::MutualTls);
-    }
-    match layers.control_plane_auth_policy.as_deref() {
-        None | Some("NONE") => Ok(false),
-        Some("MUTUAL_TLS") => Ok(true),
-        Some(other) => Err(Problem::Source(format!(
-            "controlPlaneAuthPolicy {other:?} is neither NONE nor MUTUAL_TLS"
-        ))),
-    }
-}
-
-fn discovery(
-    args: &DiscoveryArgs,
-    layers: &ProxyConfig,
-    tls: bool,
-    around: &Surroundings,
-) -> Result<Vec<Address>, Problem> {
-    if let Some(given) = &args.discovery_address {
-        return Ok(given.0.clone());
-    }
-    if let Some(text) = &layers.discovery_address {
-        return addresses(text)
-            .map(|read| read.0)
-            .map_err(|why| Problem::Source(format!("discoveryAddress {text:?}: {why}")));
-    }
-    let host = if around.get("POD_NAME").is_some() {
-        "istiod.istio-system.svc"
-    } else {
-        "127.0.0.1"
-    };
-    Ok(vec![Address {
-        host: host.to_owned(),
-        port: if tls { 15012 } else { 15010 },
-    }])
-}
-
 fn ports(
     args: &EnvoyArgs,
     jobs: &JobArgs,
@@ -287,36 +204,6 @@ fn tell_of_ports(identity: &mut Identity, ports: &Ports, dns: bool) {
     }
 }
 
-/// Connections are counted unless the environment says that they are not: then the time is fixed, as in the original.
-fn drain(
-    args: &EnvoyArgs,
-    layers: &ProxyConfig,
-    drain_duration: Duration,
-    around: &Surroundings,
-) -> Result<DrainConfig, String> {
-    let seconds = around
-        .parse("TERMINATION_DRAIN_DURATION_SECONDS")?
-        .map(Duration::from_secs);
-    let given = args
-        .termination_drain_duration
-        .or(seconds)
-        .or(layers.termination_drain_duration);
-    let usual = Duration::from_secs(5);
-    if around.switch("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")? == Some(false) {
-        let fixed = given.unwrap_or(usual);
-        return Ok(DrainConfig {
-            at_least: fixed,
-            at_most: fixed,
-        });
-    }
-    let at_most = given.unwrap_or(drain_duration);
-    let at_least = around.read("MINIMUM_DRAIN_DURATION", duration)?;
-    Ok(DrainConfig {
-        at_least: at_least.unwrap_or(usual).min(at_most),
-        at_most,
-    })
-}
-
 fn certificates(config_path: &Path, args: &JobArgs) -> Certificates {
     let external = Path::new(EXTERNAL_SDS).exists();
     Certificates {
@@ -328,59 +215,4 @@ fn certificates(config_path: &Path, args: &JobArgs) -> Certificates {
         external,
         dir: args.cert_dir.clone(),
     }
-}
-
-/// 0 is one thread per core; what is not said is as much as the cgroup lets run.
-fn concurrency(
-    args: &EnvoyArgs,
-    layers: &ProxyConfig,
-    around: &Surroundings,
-) -> Result<Option<u32>, String> {
-    let said = match args.concurrency.or(layers.concurrency) {
-        Some(said) => Some(said),
-        None => around.parse("ISTIO_CPU_LIMIT")?.or(around.cpus),
-    };
-    Ok(said.filter(|threads| *threads != 0))
-}
-
-/// A level of Envoy's log, in any of the words that either project has for it.
-fn envoy_level(text: &str) -> Result<String, String> {
-    match text {
-        "warn" => Ok("warning".to_owned()),
-        "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off" => {
-            Ok(text.to_owned())
-        }
-        _ => Err(format!(
-            "--proxyLogLevel {text}: the levels are trace, debug, info, warning, error, critical and off"
-        )),
-    }
-}
-
-fn source(args: &EnvoyArgs, layers: &ProxyConfig) -> Source {
-    let custom: Option<PathBuf> = args
-        .custom_config_file
-        .clone()
-        .or_else(|| layers.custom_config_file.clone());
-    match (&args.template_file, custom) {
-        (Some(file), _) => Source::Template {
-            file: file.clone(),
-            without_telemetry: args.disable_internal_telemetry,
-        },
-        (None, Some(file)) => Source::File(file),
-        (None, None) => Source::Own,
-    }
-}
-
-/// Read here, because Envoy takes it on its command line.
-fn overlay(around: &Surroundings) -> Result<Option<String>, Problem> {
-    around
-        .get("ISTIO_BOOTSTRAP_OVERRIDE")
-        .map(|path| {
-            fs::read_to_string(path).map_err(|error| {
-                Problem::Source(format!(
-                    "the environment's ISTIO_BOOTSTRAP_OVERRIDE={path}: {error}"
-                ))
-            })
-        })
-        .transpose()
 }

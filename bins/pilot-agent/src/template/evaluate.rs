@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::functions::{Function, text, truth};
-use super::parse::{Branch, Command, Node, Operand, OperandKind, Operation, Pipeline};
+use super::tree::{Branch, Command, Node, Operand, OperandKind, Operation, Pipeline};
 use super::{Place, TemplateError};
 
 /// More than this is no configuration.

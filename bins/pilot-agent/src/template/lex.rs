@@ -60,10 +60,7 @@ impl Lexer<'_> {
             let place = self.place;
             let size = text.len();
             let mut copied = if trimmed { text.trim_start() } else { text };
-            let trim_before = self
-                .rest
-                .get(size..)
-                .is_some_and(|rest| opens_with_trim(rest));
+            let trim_before = self.rest.get(size..).is_some_and(opens_with_trim);
             if trim_before {
                 copied = copied.trim_end();
             }

@@ -1,83 +1,16 @@
-//! Tokens → a tree.
+//! Tokens → a tree: texts and actions. What stands within an action is in `pipeline`.
+
+mod pipeline;
 
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use super::functions::{self, Function};
 use super::lex::{Kind, Token};
+use super::tree::{Branch, Node, Pipeline};
 use super::{Place, TemplateError};
 
 /// How deep actions may stand within one another, so that no template exhausts the stack.
 const DEEPEST: usize = 64;
-
-/// A part of a template.
-#[derive(Debug)]
-pub(super) enum Node {
-    /// Copied as it is.
-    Text(String),
-    /// `{{ pipeline }}`: its value is written.
-    Write(Pipeline),
-    /// `{{ $x := pipeline }}` or `{{ $x = pipeline }}`.
-    Set {
-        place: Place,
-        name: String,
-        /// Whether the variable is a new one.
-        declares: bool,
-        value: Pipeline,
-    },
-    /// `if`, `with` or `range`, with what `else` says.
-    Branch {
-        kind: Branch,
-        /// Names after `range` or `with`.
-        names: Vec<String>,
-        value: Pipeline,
-        then: Vec<Self>,
-        otherwise: Vec<Self>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Branch {
-    If,
-    With,
-    Range,
-}
-
-/// `a | b | c`: the value of each is the last argument of the next.
-#[derive(Debug)]
-pub(super) struct Pipeline {
-    pub place: Place,
-    pub commands: Vec<Command>,
-}
-
-#[derive(Debug)]
-pub(super) struct Command {
-    pub place: Place,
-    pub operation: Operation,
-}
-
-#[derive(Debug)]
-pub(super) enum Operation {
-    Call(Function, Vec<Operand>),
-    Value(Operand),
-}
-
-#[derive(Debug)]
-pub(super) struct Operand {
-    pub place: Place,
-    pub kind: OperandKind,
-}
-
-#[derive(Debug)]
-pub(super) enum OperandKind {
-    Field(Vec<String>),
-    Variable(String, Vec<String>),
-    String(String),
-    Integer(i64),
-    Bool(bool),
-    Nil,
-    Pipeline(Box<Pipeline>),
-}
 
 /// Reads a whole template.
 pub(super) fn parse(tokens: Vec<Token>) -> Result<Vec<Node>, TemplateError> {
@@ -210,7 +143,7 @@ impl Parser {
         let otherwise = match stop {
             None => return place.error("this has no {{end}}"),
             Some(stop) if stop.word == "end" => Vec::new(),
-            Some(stop) => self.otherwise(&stop, place)?,
+            Some(_) => self.otherwise(place)?,
         };
         self.depth -= 1;
         Ok(Node::Branch {
@@ -223,7 +156,7 @@ impl Parser {
     }
 
     /// After `else`: another condition, whose `end` is that of the first, or the rest up to `end`.
-    fn otherwise(&mut self, stop: &Stop, open: Place) -> Result<Vec<Node>, TemplateError> {
+    fn otherwise(&mut self, open: Place) -> Result<Vec<Node>, TemplateError> {
         if let Some(Token { place, kind }) = self.tokens.peek().cloned()
             && let Kind::Word(word) = kind
         {
@@ -243,10 +176,7 @@ impl Parser {
         match self.nodes()? {
             (nodes, Some(Stop { word: "end", .. })) => Ok(nodes),
             (_, Some(second)) => second.place.error("a second else"),
-            (_, None) => {
-                let _ = stop;
-                open.error("this has no {{end}}")
-            }
+            (_, None) => open.error("this has no {{end}}"),
         }
     }
 
@@ -284,107 +214,6 @@ impl Parser {
         Ok((names, self.pipeline_after(first)?))
     }
 
-    fn pipeline(&mut self) -> Result<Pipeline, TemplateError> {
-        self.pipeline_after(None)
-    }
-
-    /// A pipeline of which the first token may have been taken.
-    fn pipeline_after(&mut self, mut first: Option<Token>) -> Result<Pipeline, TemplateError> {
-        let place = first
-            .as_ref()
-            .or_else(|| self.tokens.peek())
-            .map_or(self.end, |token| token.place);
-        let mut commands: Vec<Command> = Vec::new();
-        loop {
-            let command = self.command(first.take(), place)?;
-            if !commands.is_empty() && matches!(command.operation, Operation::Value(_)) {
-                return command.place.error("behind a | stands a function");
-            }
-            commands.push(command);
-            if !self.sign("|") {
-                return Ok(Pipeline { place, commands });
-            }
-        }
-    }
-
-    fn command(&mut self, first: Option<Token>, at: Place) -> Result<Command, TemplateError> {
-        let Some(token) = first.or_else(|| self.operand_token()) else {
-            let place = self.tokens.peek().map_or(at, |token| token.place);
-            return place.error("a value is missing here");
-        };
-        let place = token.place;
-        if let Kind::Word(name) = &token.kind
-            && constant(name).is_none()
-        {
-            let Some(function) = functions::by_name(name) else {
-                return place.error(format!(
-                    "there is no function {name}; the functions are {}",
-                    functions::NAMES.join(", ")
-                ));
-            };
-            let mut arguments = Vec::new();
-            while let Some(token) = self.operand_token() {
-                arguments.push(self.operand(token)?);
-            }
-            let operation = Operation::Call(function, arguments);
-            return Ok(Command { place, operation });
-        }
-        let operand = self.operand(token)?;
-        if let Some(next) = self.operand_token() {
-            return next
-                .place
-                .error("two values stand beside each other, and the first is no function");
-        }
-        Ok(Command {
-            place,
-            operation: Operation::Value(operand),
-        })
-    }
-
-    /// The next token, if a value can begin with it.
-    fn operand_token(&mut self) -> Option<Token> {
-        self.tokens.next_if(|token| {
-            !matches!(
-                token.kind,
-                Kind::Close | Kind::Sign("|" | ")" | "," | ":=" | "=") | Kind::Text(_) | Kind::Open
-            )
-        })
-    }
-
-    fn operand(&mut self, token: Token) -> Result<Operand, TemplateError> {
-        let place = token.place;
-        let kind = match token.kind {
-            Kind::Field(path) => OperandKind::Field(path),
-            Kind::Variable(name, path) => OperandKind::Variable(name, path),
-            Kind::String(text) => OperandKind::String(text),
-            Kind::Integer(number) => OperandKind::Integer(number),
-            Kind::Word(word) => match constant(&word) {
-                Some(constant) => constant,
-                None => {
-                    return place.error(format!(
-                        "{word} stands where a value is expected; put a call in parentheses"
-                    ));
-                }
-            },
-            Kind::Sign("(") => {
-                self.depth += 1;
-                if self.depth > DEEPEST {
-                    return place.error(format!(
-                        "parentheses stand more than {DEEPEST} deep in one another"
-                    ));
-                }
-                let pipeline = self.pipeline()?;
-                self.depth -= 1;
-                if !self.sign(")") {
-                    return place.error("this ( has no )");
-                }
-                OperandKind::Pipeline(Box::new(pipeline))
-            }
-            _ => return place.error("a value is expected here"),
-        };
-        Ok(Operand { place, kind })
-    }
-
     fn sign(&mut self, sign: &'static str) -> bool {
         self.tokens
             .next_if(|token| token.kind == Kind::Sign(sign))
@@ -405,13 +234,4 @@ impl Parser {
 enum Action {
     Node(Node),
     Stop(Stop),
-}
-
-fn constant(word: &str) -> Option<OperandKind> {
-    match word {
-        "true" => Some(OperandKind::Bool(true)),
-        "false" => Some(OperandKind::Bool(false)),
-        "nil" => Some(OperandKind::Nil),
-        _ => None,
-    }
 }
