@@ -200,11 +200,7 @@ fn packages_have_what_they_name() {
 
 #[test]
 fn scripts_can_be_read() {
-    for (shell, script) in [
-        ("bash", "deploy/dist"),
-        ("sh", "deploy/debian/pilot-agent/postinst"),
-        ("sh", "deploy/debian/pilot-discovery/postinst"),
-    ] {
+    for (shell, script) in [("bash", "deploy/dist"), ("sh", "deploy/debian/postinst")] {
         let path = root().join(script);
         let read = Command::new(shell).arg("-n").arg(&path).status().unwrap();
         assert!(read.success(), "{script}");
