@@ -5,6 +5,7 @@
 
 mod beside;
 mod clusters;
+mod connections;
 mod grpc;
 mod statistics;
 
@@ -110,6 +111,7 @@ pub fn bootstrap(params: &BootstrapParams) -> Bootstrap {
                 ..ClusterManager::default()
             }),
         stats_config: Some(statistics::statistics()),
+        overload_manager: Some(connections::connections()),
         ..Bootstrap::default()
     }
 }
@@ -255,6 +257,11 @@ mod tests {
         });
         let discovery = DiscoveryAddress::Ip("10.9.9.9:15010".parse().unwrap());
         let mut actual = bootstrap_json(&params(discovery, Variant::Delta)).unwrap();
+        let monitors = actual.as_object_mut().unwrap().remove("overload_manager");
+        assert_eq!(
+            monitors.unwrap()["resource_monitors"][0]["typed_config"]["max_active_downstream_connections"],
+            2_147_483_647
+        );
         let statistics = actual.as_object_mut().unwrap().remove("stats_config");
         assert_eq!(statistics.unwrap()["use_all_default_tags"], false);
         // The default of an enum is not written.
