@@ -40,9 +40,9 @@ pub fn text(config: &Config, client: Client) -> Result<String> {
             Ok(format!("{json:#}\n"))
         }
         (Client::Envoy, Source::File(path)) => fs::read_to_string(path)
-            .with_context(|| format!("--customConfigFile {}", path.display())),
+            .with_context(|| format!("--custom-config-file {}", path.display())),
         (Client::Envoy, Source::Template { file, .. }) => {
-            let what = || format!("--templateFile {}", file.display());
+            let what = || format!("--template-file {}", file.display());
             let template = fs::read_to_string(file).with_context(what)?;
             let text = template::render(&template, &data::data(config)).with_context(what)?;
             template::checked(&text)
@@ -70,7 +70,7 @@ pub fn write(config: &Config, text: &str) -> Result<PathBuf> {
     let path = config.config_path.join(name);
     file::put(&path, text).with_context(|| {
         format!(
-            "cannot write {}, and what was there is unchanged; make room or choose another --configPath",
+            "cannot write {}, and what was there is unchanged; make room or choose another --config-path",
             path.display()
         )
     })?;

@@ -47,7 +47,7 @@ fn usage_errors_exit_with_64_and_advise() {
 #[test]
 fn what_is_printed() {
     check(&["version", "--short"], 0, env!("CARGO_PKG_VERSION"));
-    check(&["completion", "bash"], 0, "--discoveryAddress");
+    check(&["completion", "bash"], 0, "--discovery-address");
     let own = ["bootstrap", "--ip", "10.0.0.1", "--id", "web-1.shop"];
     check(&own, 0, "sidecar~10.0.0.1~web-1.shop~");
     check(
@@ -77,7 +77,7 @@ fn what_cannot_start_says_why() {
         &["--binaryPath", "/nowhere/envoy"],
         "there is no Envoy at /nowhere/envoy",
     );
-    with(&["--templateFile", "/nowhere"], "--templateFile /nowhere");
+    with(&["--templateFile", "/nowhere"], "--template-file /nowhere");
     let template = dir.path().join("a.tmpl").display().to_string();
     for (text, problem) in [
         (

@@ -61,11 +61,11 @@ pub(super) enum Subcommands {
 
 const PROXY_EXAMPLE: &str = "\
 Example: a sidecar on a machine without a platform
-  pilot-agent proxy sidecar --discoveryAddress discovery.example:15010 --id web-1.shop --domain shop.svc.cluster.local";
+  pilot-agent proxy sidecar --discovery-address discovery.example:15010 --id web-1.shop --domain shop.svc.cluster.local";
 
 const BOOTSTRAP_EXAMPLE: &str = "\
 Example: for a gRPC client without a proxy
-  pilot-agent bootstrap --grpc --discoveryAddress discovery.example:15010 > bootstrap.json";
+  pilot-agent bootstrap --grpc --discovery-address discovery.example:15010 > bootstrap.json";
 
 const IPTABLES_EXAMPLE: &str = "\
 Example: show what would be done to capture all TCP but port 22
@@ -180,8 +180,8 @@ pub(super) struct BootstrapArgs {
 pub(super) struct IdentityArgs {
     /// The platform whose habits give what is not said: Kubernetes where POD_NAME is set, else Static.
     #[arg(
-        long = "serviceregistry",
-        aliases = ["service-registry", "serviceRegistry"],
+        long = "service-registry",
+        aliases = ["serviceregistry", "serviceRegistry"],
         value_enum,
         ignore_case = true,
         value_name = "PLATFORM"
@@ -206,16 +206,16 @@ pub(super) struct IdentityArgs {
 
     /// The name of the group that the proxy belongs to. Default: the label app and the namespace, else istio-proxy.
     #[arg(
-        long = "serviceCluster",
-        alias = "service-cluster",
+        long = "service-cluster",
+        alias = "serviceCluster",
         value_name = "NAME"
     )]
     pub service_cluster: Option<String>,
 
     /// Where it runs: REGION/ZONE/SUBZONE, or a zone alone.
     #[arg(
-        long = "availabilityZone",
-        aliases = ["availability-zone", "locality"],
+        long = "availability-zone",
+        aliases = ["availabilityZone", "locality"],
         value_name = "LOCALITY"
     )]
     pub availability_zone: Option<String>,
@@ -250,8 +250,8 @@ pub(super) struct IdentityArgs {
 pub(super) struct DiscoveryArgs {
     /// Where discovery is, HOST:PORT; of several, the next is asked when one fails.
     #[arg(
-        long = "discoveryAddress",
-        alias = "discovery-address",
+        long = "discovery-address",
+        alias = "discoveryAddress",
         value_parser = addresses,
         value_name = "ADDR,.."
     )]
@@ -259,8 +259,8 @@ pub(super) struct DiscoveryArgs {
 
     /// Whether it is reached over mutual TLS.
     #[arg(
-        long = "controlPlaneAuthPolicy",
-        alias = "control-plane-auth-policy",
+        long = "control-plane-auth-policy",
+        alias = "controlPlaneAuthPolicy",
         value_enum,
         ignore_case = true,
         value_name = "POLICY"
@@ -272,7 +272,7 @@ pub(super) struct DiscoveryArgs {
     pub direct_xds: bool,
 
     /// The mesh config file, of which defaultConfig is read.
-    #[arg(long = "meshConfig", alias = "mesh-config", value_name = "FILE")]
+    #[arg(long = "mesh-config", alias = "meshConfig", value_name = "FILE")]
     pub mesh_config: Option<PathBuf>,
 }
 
@@ -281,17 +281,17 @@ pub(super) struct DiscoveryArgs {
 #[command(next_help_heading = "Envoy")]
 pub(super) struct EnvoyArgs {
     /// The directory of what the agent writes: bootstrap and sockets.
-    #[arg(long = "configPath", alias = "config-path", value_name = "DIR")]
+    #[arg(long = "config-path", alias = "configPath", value_name = "DIR")]
     pub config_path: Option<PathBuf>,
 
     /// Envoy. Default: /usr/local/bin/envoy if it is there, else `envoy` on the PATH.
-    #[arg(long = "binaryPath", alias = "binary-path", value_name = "FILE")]
+    #[arg(long = "binary-path", alias = "binaryPath", value_name = "FILE")]
     pub binary_path: Option<PathBuf>,
 
     /// A Go text/template of Envoy's whole configuration, in place of the agent's own bootstrap.
     #[arg(
-        long = "templateFile",
-        alias = "template-file",
+        long = "template-file",
+        alias = "templateFile",
         conflicts_with = "custom_config_file",
         value_name = "FILE"
     )]
@@ -299,16 +299,16 @@ pub(super) struct EnvoyArgs {
 
     /// Envoy's whole configuration, used as it is.
     #[arg(
-        long = "customConfigFile",
-        alias = "custom-config-file",
+        long = "custom-config-file",
+        alias = "customConfigFile",
         value_name = "FILE"
     )]
     pub custom_config_file: Option<PathBuf>,
 
     /// Tells templates to leave telemetry out (DisableReportCalls).
     #[arg(
-        long = "disableInternalTelemetry",
-        alias = "disable-internal-telemetry",
+        long = "disable-internal-telemetry",
+        alias = "disableInternalTelemetry",
         num_args = 0..=1,
         require_equals = true,
         default_value_t = false,
@@ -319,8 +319,8 @@ pub(super) struct EnvoyArgs {
 
     /// The port of Envoy's admin page on loopback. Default: 15000.
     #[arg(
-        long = "proxyAdminPort",
-        alias = "proxy-admin-port",
+        long = "proxy-admin-port",
+        alias = "proxyAdminPort",
         value_name = "PORT"
     )]
     pub proxy_admin_port: Option<u16>,
@@ -331,8 +331,8 @@ pub(super) struct EnvoyArgs {
 
     /// Envoy's log level.
     #[arg(
-        long = "proxyLogLevel",
-        alias = "proxy-log-level",
+        long = "proxy-log-level",
+        alias = "proxyLogLevel",
         default_value = "warning",
         value_name = "LEVEL"
     )]
@@ -340,8 +340,8 @@ pub(super) struct EnvoyArgs {
 
     /// Envoy's log levels by component.
     #[arg(
-        long = "proxyComponentLogLevel",
-        alias = "proxy-component-log-level",
+        long = "proxy-component-log-level",
+        alias = "proxyComponentLogLevel",
         default_value = "misc:error",
         value_name = "NAME:LEVEL,.."
     )]
@@ -349,16 +349,16 @@ pub(super) struct EnvoyArgs {
 
     /// Where Envoy notes which endpoints it ejects.
     #[arg(
-        long = "outlierLogPath",
-        alias = "outlier-log-path",
+        long = "outlier-log-path",
+        alias = "outlierLogPath",
         value_name = "FILE"
     )]
     pub outlier_log_path: Option<PathBuf>,
 
     /// How long Envoy drains a listener that is gone. Default: 45s.
     #[arg(
-        long = "drainDuration",
-        alias = "drain-duration",
+        long = "drain-duration",
+        alias = "drainDuration",
         value_parser = duration,
         value_name = "TIME"
     )]
@@ -366,8 +366,8 @@ pub(super) struct EnvoyArgs {
 
     /// How long Envoy drains before it is ended, at least. Default: 5s.
     #[arg(
-        long = "terminationDrainDuration",
-        alias = "termination-drain-duration",
+        long = "termination-drain-duration",
+        alias = "terminationDrainDuration",
         value_parser = duration,
         value_name = "TIME"
     )]
@@ -379,7 +379,7 @@ pub(super) struct EnvoyArgs {
 #[command(next_help_heading = "Beside Envoy")]
 pub(super) struct JobArgs {
     /// The port of the agent's own pages: readiness, probes, metrics, quitquitquit. Default: 15020; 0 for none.
-    #[arg(long = "statusPort", alias = "status-port", value_name = "PORT")]
+    #[arg(long = "status-port", alias = "statusPort", value_name = "PORT")]
     pub status_port: Option<u16>,
 
     /// Answer DNS for names of the mesh.

@@ -123,7 +123,7 @@ impl Named {
             (Some(id), _) => id.clone(),
             (None, ServiceRegistry::Kubernetes) => {
                 let pod = pod.ok_or(
-                    "--serviceregistry Kubernetes takes the proxy's name from the environment's POD_NAME, which is not set; set it, or give --id NAME.NAMESPACE",
+                    "--service-registry Kubernetes takes the proxy's name from the environment's POD_NAME, which is not set; set it, or give --id NAME.NAMESPACE",
                 )?;
                 format!("{pod}.{namespace}")
             }

@@ -8,7 +8,7 @@ const TRACING: &str = "where spans go is not part of the bootstrap";
 const TOKENS: &str = "no tokens are exchanged: certificates come from files";
 const MIXER: &str = "there is no Mixer";
 const ROTATION: &str = "log files are not rotated by the process: use the platform's log rotation";
-const NO_DEBUG: &str = "the agent has no debug listener; its pages are on --statusPort";
+const NO_DEBUG: &str = "the agent has no debug listener; its pages are on --status-port";
 
 /// Every such flag, in the order of the documentation.
 pub const INERT: &[Inert] = &[
@@ -19,7 +19,7 @@ pub const INERT: &[Inert] = &[
         "connectTimeout",
         "the agent reaches discovery with a time-out of its own",
     ),
-    value("statsdUdpAddress", "metrics are read from --statusPort"),
+    value("statsdUdpAddress", "metrics are read from --status-port"),
     value("zipkinAddress", TRACING),
     value("lightstepAddress", TRACING),
     value("lightstepAccessToken", TRACING),
@@ -28,7 +28,7 @@ pub const INERT: &[Inert] = &[
     value("datadogAgentAddress", TRACING),
     value(
         "envoyMetricsServiceAddress",
-        "metrics are read from --statusPort",
+        "metrics are read from --status-port",
     ),
     value(
         "envoyAccessLogServiceAddress",
@@ -54,10 +54,10 @@ pub const INERT: &[Inert] = &[
     value("stsPort", TOKENS),
     value("tokenManagerPlugin", TOKENS),
     switch("sdsEnabled", "SDS is always served"),
-    value("sdsUdsPath", "SDS is served on a socket in --configPath"),
+    value("sdsUdsPath", "SDS is served on a socket in --config-path"),
     switch(
         "controlPlaneBootstrap",
-        "the bootstrap is made by the agent or from --templateFile",
+        "the bootstrap is made by the agent or from --template-file",
     ),
     switch("profiling", "no profiles are served"),
     value("ctrlz_port", NO_DEBUG),

@@ -81,7 +81,7 @@ pub(super) fn config(
     }
     if direct_xds && control_plane_tls {
         return Err(Problem::Flag(
-            "--direct-xds reaches discovery in plaintext, and --controlPlaneAuthPolicy asks for MUTUAL_TLS; leave one of them out".to_owned(),
+            "--direct-xds reaches discovery in plaintext, and --control-plane-auth-policy asks for MUTUAL_TLS; leave one of them out".to_owned(),
         ));
     }
     if let [first, _, ..] = discovery.as_slice()

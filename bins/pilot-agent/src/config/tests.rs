@@ -498,7 +498,7 @@ fn mistakes_are_answered_with_advice() {
         ),
         ("--direct-xds --dns-capture", &[], "leave --direct-xds out"),
         ("--log_output_level adz:info", &[], "the scopes are default"),
-        ("--meshConfig /nowhere", &[], "--meshConfig /nowhere"),
+        ("--meshConfig /nowhere", &[], "--mesh-config /nowhere"),
         ("", &[("PROXY_CONFIG", "[")], "PROXY_CONFIG"),
         (
             "",

@@ -63,7 +63,7 @@ pub(super) fn envoy_level(text: &str) -> Result<String, String> {
             Ok(text.to_owned())
         }
         _ => Err(format!(
-            "--proxyLogLevel {text}: the levels are trace, debug, info, warning, error, critical and off"
+            "--proxy-log-level {text}: the levels are trace, debug, info, warning, error, critical and off"
         )),
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn layers(
     let path = args.mesh_config.as_deref();
     let text = match path {
         Some(path) => fs::read_to_string(path).map(Some).map_err(|error| {
-            Problem::Source(format!("--meshConfig {}: {error}", path.display()))
+            Problem::Source(format!("--mesh-config {}: {error}", path.display()))
         })?,
         None => optional_file(Path::new(MESH_CONFIG)).map_err(Problem::Source)?,
     };
