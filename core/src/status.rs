@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 
 use crate::mesh::Source;
-use crate::model::{ClusterId, ServiceKey, WorkloadKey};
+use crate::model::{ClusterId, Host, ServiceKey, WorkloadKey};
 use crate::registry::{Origin, Problem, RegistryId, SetId};
 
 /// The status of everything at one moment. Clones share it.
@@ -72,6 +72,8 @@ pub enum Contest {
     Name,
     /// To declare a service.
     Service(ServiceKey),
+    /// To say what clients of a host do: for a subset, or for the whole service where there is none.
+    Destination(Host, Option<Arc<str>>),
     /// To declare a workload.
     Workload(ClusterId, WorkloadKey),
     /// To be the service that connections to an address and port lead to, where nothing else tells services apart.
@@ -123,11 +125,14 @@ impl Status {
 impl ObjectStatus {
     /// Whether its current text is in use, as far as this process decides.
     pub fn is_accepted(&self) -> bool {
-        // Who lost against a copy of itself is the copy. A service that some connections do not lead to is there all the same.
+        // Who lost against a copy of itself is the copy. A rule may have lost in part. A service that some connections do not lead to is there all the same.
         let real = |lost: &Lost| {
             !matches!(
                 lost.over,
-                Contest::Copy(_) | Contest::Twice(_) | Contest::Connections(_)
+                Contest::Copy(_)
+                    | Contest::Twice(_)
+                    | Contest::Connections(_)
+                    | Contest::Destination(..)
             )
         };
         self.rejected.is_empty() && !self.lost.iter().any(real)
@@ -475,7 +480,7 @@ mod tests {
         let handle = StatusHandle::new();
         let key = |host: &str| ServiceKey {
             namespace: "shop".into(),
-            host: crate::model::Host::new(host).unwrap(),
+            host: Host::new(host).unwrap(),
         };
         let lost = |host: &str, why: &str| Lost {
             over: Contest::Connections(key(host)),

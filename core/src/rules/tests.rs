@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::resolve::{endpoint_of, mesh_config, services, workload};
+use super::resolve::{destination_rule, endpoint_of, mesh_config, services, workload};
 use super::{RuleSpec, Unreadable, check, kind, kinds};
 use crate::model::{ClusterId, Workload};
 use crate::registry::{Meta, Problem, Severity};
@@ -69,7 +69,46 @@ fn samples() -> Vec<(&'static str, Value)> {
             "discoveryAddress": "a:1", "proxyAdminPort": 1, "concurrency": 1, "drainDuration": "1s",
         },
     });
+    let destination = json!({
+        "host": "a.com",
+        "trafficPolicy": {
+            "loadBalancer": {
+                "consistentHash": {"httpCookie": {"name": "user", "path": "/", "ttl": "0.25s"}, "ringHash": {"minimumRingSize": 9}},
+                "localityLbSetting": {"distribute": [{"from": "a/b/*", "to": {"a/b/c": 70, "d": 30}}], "enabled": true},
+            },
+            "connectionPool": {
+                "tcp": {
+                    "maxConnections": 1, "connectTimeout": "1.5s", "maxConnectionDuration": "9s", "idleTimeout": "3s",
+                    "tcpKeepalive": {"probes": 3, "time": "7200s", "interval": "75s"},
+                },
+                "http": {
+                    "http1MaxPendingRequests": 1, "http2MaxRequests": 2, "maxRequestsPerConnection": 3, "maxRetries": 4,
+                    "idleTimeout": "5s", "h2UpgradePolicy": "UPGRADE", "useClientProtocol": false, "maxConcurrentStreams": 6,
+                },
+            },
+            "outlierDetection": {
+                "splitExternalLocalOriginErrors": true, "consecutiveLocalOriginFailures": 1, "consecutiveGatewayErrors": 2,
+                "consecutive5xxErrors": 3, "interval": "1s", "baseEjectionTime": "2s", "maxEjectionPercent": 100,
+                "minHealthPercent": 50,
+            },
+            "tls": {
+                "mode": "MUTUAL", "clientCertificate": "/a", "privateKey": "/b", "caCertificates": "/c", "sni": "d.com",
+                "subjectAltNames": ["e.com"],
+            },
+            "portLevelSettings": [{
+                "port": {"number": 80},
+                "loadBalancer": {"simple": "LEAST_REQUEST", "warmup": {"duration": "9s", "minimumPercent": 5, "aggression": 1.5}},
+            }],
+            "proxyProtocol": {"version": "V2"},
+            "tunnel": {"protocol": "POST", "targetHost": "f.com", "targetPort": 443},
+            "retryBudget": {"percent": 12.5, "minRetryConcurrency": 7},
+        },
+        "subsets": [{"name": "v1", "labels": {"version": "v1"}, "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}],
+        "exportTo": ["."],
+        "workloadSelector": {"matchLabels": {"app": "web"}},
+    });
     vec![
+        ("DestinationRule", destination),
         ("ServiceEntry", service),
         ("ServiceEntry", selecting),
         ("WorkloadEntry", endpoint),
@@ -318,6 +357,14 @@ fn holds(kind: &str, value: &Value) {
                 }
             }
         }
+        RuleSpec::DestinationRule(rule) => {
+            let resolved = destination_rule(&meta, rule);
+            assert_eq!(resolved, destination_rule(&meta, rule));
+            if !is_fatal(&problems) {
+                let resolved = resolved.expect("an accepted rule has a host");
+                assert_eq!(resolved.subsets.len(), rule.subsets.len());
+            }
+        }
         RuleSpec::WorkloadEntry(entry) => {
             let resolved = workload(&meta, entry, &cluster, "td");
             assert_eq!(resolved, workload(&meta, entry, &cluster, "td"));
@@ -351,7 +398,7 @@ proptest! {
 
     #[test]
     fn any_value_is_read_or_refused(
-        kind in prop::sample::select(vec!["ServiceEntry", "WorkloadEntry", "MeshConfig"]), value in odd(),
+        kind in prop::sample::select(vec!["DestinationRule", "ServiceEntry", "WorkloadEntry", "MeshConfig"]), value in odd(),
     ) {
         holds(kind, &value);
     }

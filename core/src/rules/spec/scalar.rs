@@ -134,7 +134,11 @@ pub(super) fn seconds_of<S: Serializer>(
     to: S,
 ) -> Result<S::Ok, S::Error> {
     match duration {
-        Some(duration) => to.serialize_str(&format!("{}s", duration.as_secs_f64())),
+        Some(duration) => {
+            let text = format!("{}.{:09}", duration.as_secs(), duration.subsec_nanos());
+            let text = text.trim_end_matches('0').trim_end_matches('.');
+            to.serialize_str(&format!("{text}s"))
+        }
         None => to.serialize_none(),
     }
 }

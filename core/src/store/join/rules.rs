@@ -1,5 +1,7 @@
 //! Rules: the one object of each name, and what it declares.
 
+mod destinations;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use crate::store::few::Few;
 pub(super) struct Table {
     stated: HashMap<ObjectKey, Few<RegistryId, Arc<Object>>, RandomState>,
     declared: HashMap<ObjectKey, Declared, RandomState>,
+    told: destinations::Told,
 }
 
 #[derive(Debug)]
@@ -87,8 +90,13 @@ impl Join {
         }
 
         if self.mesh.rule(key).map(|before| &**before) != rule.as_ref() {
+            let before = self.mesh.rule(key).cloned();
             self.mesh.set_rule(key, rule.map(Arc::new));
             self.touched.rules.insert(key.clone());
+            let after = self.mesh.rule(key).cloned();
+            for rule in before.iter().chain(&after) {
+                self.report_destination_conflicts(rule);
+            }
         }
     }
 

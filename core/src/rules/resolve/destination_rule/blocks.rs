@@ -217,7 +217,6 @@ fn tls(written: &spec::ClientTls) -> Tls {
         mode => Tls::Files(FileTls {
             own: (mode == spec::TlsMode::Mutual).then(own).flatten(),
             authorities: text(&written.ca_certificates),
-            revoked: text(&written.ca_crl),
             sni,
             subject_alt_names,
             verify: written.insecure_skip_verify != Some(true),

@@ -269,8 +269,6 @@ pub struct FileTls {
     pub own: Option<(Arc<str>, Arc<str>)>,
     /// The authorities that are believed; `None`: the server's certificate is believed.
     pub authorities: Option<Arc<str>>,
-    /// Certificates that have been revoked.
-    pub revoked: Option<Arc<str>>,
     /// The server name that is asked for.
     pub sni: Option<Arc<str>>,
     /// The names of which the server's certificate has to bear one.
