@@ -11,7 +11,6 @@ mod local;
 mod probe;
 mod readiness;
 mod scrape;
-mod serve;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +22,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router, middleware};
+use pilothouse_process::http::serve;
 use pilothouse_process::listen;
 use pilothouse_process::value::ListenAddr;
 use prometheus_client::registry::Registry;
@@ -105,7 +105,7 @@ impl Status {
     /// # Errors
     /// It cannot be bound.
     pub async fn bind(settings: Settings) -> Result<Self> {
-        let listener = listen::bind("--statusPort", &settings.listen).await?;
+        let listener = listen::bind("--status-port", &settings.listen).await?;
         let own = listener.local_addr()?.port();
         Ok(Self {
             listener,
@@ -123,7 +123,7 @@ impl Status {
 
     /// Serves until `stop`, which should come after Envoy has ended: while it drains, probes and scrapes go on.
     pub async fn run(self, stop: CancellationToken) {
-        serve::serve(self.listener, self.router, stop).await;
+        serve(self.listener, self.router, stop).await;
     }
 }
 

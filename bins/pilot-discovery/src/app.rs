@@ -33,6 +33,7 @@ use crate::config::{Config, Source};
 use crate::debug::{self, Debug};
 use crate::http::{self, Public};
 use crate::mesh_config::MeshConfigFile;
+use pilothouse_process::http::serve;
 use pilothouse_process::listen;
 use pilothouse_process::logging::Control;
 use pilothouse_process::tasks::Tasks;
@@ -222,7 +223,7 @@ impl App {
             stopping: stop.clone(),
         });
         for listener in self.http {
-            let serving = http::serve(listener, public.clone(), end.clone());
+            let serving = serve(listener, public.clone(), end.clone());
             tasks.spawn("http", async move {
                 serving.await;
                 Ok(())
@@ -235,7 +236,7 @@ impl App {
                 mesh_config: file,
                 log,
             };
-            let serving = http::serve(listener, debug::router(debug, public), end.clone());
+            let serving = serve(listener, debug::router(debug, public), end.clone());
             tasks.spawn("debug", async move {
                 serving.await;
                 Ok(())

@@ -9,7 +9,7 @@ mod proxies;
 mod resources;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -19,6 +19,7 @@ use pilothouse_xds::server::Connections;
 use serde_json::{Map, Value, json};
 
 use crate::mesh_config::MeshConfigFile;
+use pilothouse_process::http::names_this_machine;
 use pilothouse_process::logging::Control;
 
 /// What the pages look at.
@@ -150,19 +151,6 @@ async fn only_people(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else {
-        return true;
-    };
-    let host = host.to_str().unwrap_or("");
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
-}
-
 /// The same with durations in seconds, where serde writes `{"secs":1,"nanos":500000000}`.
 fn readable(value: Value) -> Value {
     match value {
@@ -187,26 +175,6 @@ fn duration(map: &Map<String, Value>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_of_this_machine() {
-        for (host, expected) in [
-            ("localhost", true),
-            ("localhost:9876", true),
-            ("127.0.0.1:9876", true),
-            ("[::1]:9876", true),
-            ("10.0.0.1", true),
-            ("evil.example", false),
-            ("evil.example:9876", false),
-            ("localhost.evil.example", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, host.parse().unwrap());
-            assert_eq!(names_this_machine(&headers), expected, "{host}");
-        }
-        assert!(names_this_machine(&HeaderMap::new()));
-    }
 
     #[test]
     fn durations_are_seconds() {

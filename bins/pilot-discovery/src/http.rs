@@ -1,8 +1,6 @@
 //! The public pages: `/ready`, `/healthz`, `/version`, `/metrics`. They tell nothing of the mesh; that is on the
 //! [debug](crate::debug) listener.
 
-mod serve;
-
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -15,8 +13,6 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-pub use serve::serve;
 
 use pilothouse_process::version::VERSION;
 

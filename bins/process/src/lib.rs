@@ -1,9 +1,10 @@
-//! What every binary does because it is a process: flags as Istio's users write them, log lines, signals, sockets, tasks,
-//! version.
+//! What every binary does because it is a process: flags as Istio's users write them, log lines, signals, sockets, pages,
+//! tasks, version.
 //!
 //! Nothing here knows what a mesh is.
 
 pub mod collateral;
+pub mod http;
 pub mod inert;
 pub mod listen;
 pub mod logging;

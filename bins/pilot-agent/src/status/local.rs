@@ -1,15 +1,12 @@
 //! Pages for this machine alone, although their port is open to others.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-
-/// Who has connected.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+use pilothouse_process::http::{Peer, names_this_machine};
 
 /// Envoy hands on others' connections under these addresses, so they do not tell that a peer is on this machine.
 const FORWARDED: [IpAddr; 2] = [
@@ -41,20 +38,6 @@ fn is_here(peer: IpAddr) -> bool {
     peer.is_loopback() && !FORWARDED.contains(&peer)
 }
 
-/// A name that somebody has pointed at loopback is no name of this machine.
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else {
-        return true;
-    };
-    let host = host.to_str().unwrap_or("");
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,23 +57,6 @@ mod tests {
             ("2001:db8::1", false),
         ] {
             assert_eq!(is_here(peer.parse().unwrap()), expected, "{peer}");
-        }
-    }
-
-    #[test]
-    fn what_names_this_machine() {
-        for (host, expected) in [
-            ("localhost:15020", true),
-            ("127.0.0.1:15020", true),
-            ("[::1]:15020", true),
-            ("[::1]", true),
-            ("evil.example:15020", false),
-            ("localhost.evil.example", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, host.parse().unwrap());
-            assert_eq!(names_this_machine(&headers), expected, "{host}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one socket: few connections, short requests, and nothing that a slow or idle peer can hold.
+//! HTTP/1.1 on one socket that others may reach: bounded in connections, and in what a slow or idle peer can hold.
 
 use std::io;
 use std::sync::Arc;
@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::Peer;
 
 /// The most connections at a time; further ones wait in the kernel.
 const CONNECTIONS: usize = 256;
@@ -22,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// After an accept that failed for want of a resource.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop`, then lets responses under way end.
+/// Serves `router` until `stop`, then lets responses under way end. Requests have the [`Peer`] that sent them.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -31,16 +34,15 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         .run_until_cancelled(Arc::clone(&room).acquire_owned())
         .await
     {
-        let accepted = match stop.run_until_cancelled(listener.accept()).await {
-            None => break,
-            Some(accepted) => accepted,
+        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else {
+            break;
         };
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let (router, stop) = (router.clone(), stop.clone());
                 connections.spawn(async move {
-                    connection(stream, router, stop).await;
+                    connection(stream, Peer(peer), router, stop).await;
                     drop(permit);
                 });
             }
@@ -54,12 +56,16 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_WITHIN)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(stream), service)
     );
     let ended = match stop.run_until_cancelled(connection.as_mut()).await {
         Some(ended) => ended,
@@ -89,17 +95,19 @@ fn transient(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::Extension;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::{Instant, timeout};
 
     use super::*;
 
-    /// A server with one page, and a connection to it.
+    /// A server whose one page says who asks, and a connection to it.
     async fn start(tasks: &mut JoinSet<()>, stop: &CancellationToken) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(|| async { "here" }));
+        let page = async |Extension(Peer(peer)): Extension<Peer>| format!("here is {peer}");
+        let router = Router::new().route("/", get(page));
         tasks.spawn(serve(listener, router, stop.clone()));
         TcpStream::connect(address).await.unwrap()
     }
@@ -118,7 +126,9 @@ mod tests {
     async fn a_stop_ends_idle_connections_at_once() {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let mut stream = start(&mut tasks, &stop).await;
-        assert!(ask(&mut stream).await.ends_with("here"));
+        let own = stream.local_addr().unwrap();
+        let answer = ask(&mut stream).await;
+        assert!(answer.ends_with(&format!("here is {own}")), "{answer}");
         let before = Instant::now();
         stop.cancel();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
