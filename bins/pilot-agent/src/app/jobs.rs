@@ -9,16 +9,18 @@ use pilothouse_process::value::ListenAddr;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::net::lookup_host;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::metrics;
 use crate::bootstrap::xds_socket;
 use crate::config::{Config, Source};
+use crate::dns::table::NameTable;
 use crate::dns::{self, Dns};
 use crate::envoy::Control;
 use crate::relay::{self, Relay, Tls};
 use crate::sds::{self, Mounted, Sds};
-use crate::status::{self, EnvoyPages, Names, Note, Status};
+use crate::status::{self, Condition, EnvoyPages, Names, Note, Status};
 
 /// Envoy runs as the same user.
 const SOCKET_MODE: u32 = 0o600;
@@ -153,6 +155,7 @@ pub(super) async fn status(
         return Ok(None);
     };
     let own = config.envoy.source == Source::Own;
+    let names = dns.and(relay).map(Relay::names);
     let admin = config.ports.admin;
     let mut registry = Registry::default();
     registry.register_collector(Box::new(metrics(relay, dns)));
@@ -168,24 +171,39 @@ pub(super) async fn status(
             discovery: own,
             control: control.clone(),
         }),
-        conditions: Vec::new(),
+        conditions: names.clone().map(told).into_iter().collect(),
         notes: relay.map(why_away).into_iter().collect(),
         probers: config.probers.clone(),
         application: config.identity.node.ip,
         scrape: config.scrape.clone(),
         metrics: registry,
-        names: relay.map(names),
+        names: names.map(page),
         stop: stop.clone(),
     };
     Status::bind(settings).await.map(Some)
 }
 
-/// The names that DNS answers.
-fn names(relay: &Relay) -> Names {
-    let table = relay.names();
+/// What discovery has told about names.
+type Told = watch::Receiver<Option<Arc<NameTable>>>;
+
+/// Until discovery has told them, names of the mesh are not found, so an application must not begin.
+fn told(names: Told) -> Condition {
     Arc::new(move || {
-        let table = table.borrow();
-        table.as_ref().map_or(Value::Null, |table| table.to_json())
+        names
+            .borrow()
+            .is_some()
+            .then_some(())
+            .ok_or_else(|| "discovery has not told the names of the mesh yet".into())
+    })
+}
+
+/// The names that DNS answers.
+fn page(names: Told) -> Names {
+    Arc::new(move || {
+        names
+            .borrow()
+            .as_ref()
+            .map_or(Value::Null, |table| table.to_json())
     })
 }
 
@@ -229,6 +247,17 @@ mod tests {
                 "spiffe://cluster.local/ns/mesh/sa/istio-pilot-service-account",
             ]
         );
+    }
+
+    #[test]
+    fn names_are_waited_for_and_shown() {
+        let (told_names, names) = watch::channel(None);
+        let (condition, page) = (told(names.clone()), page(names));
+        assert!(condition().is_err());
+        assert_eq!(page(), Value::Null);
+        told_names.send_replace(Some(Arc::new(NameTable::default())));
+        assert_eq!(condition(), Ok(()));
+        assert_eq!(page(), serde_json::json!({}));
     }
 
     #[tokio::test]
