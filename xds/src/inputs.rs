@@ -6,6 +6,7 @@
 
 pub mod assignments;
 pub mod clusters;
+pub mod destination;
 pub mod grpc;
 pub mod listeners;
 pub mod names;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{
-    Address, Cidr, ClusterId, DataPlane, Endpoint, Interception, NamespaceName, NetworkId, Proxy,
-    Service, ServiceKey, ServicePort, ServiceSource,
+    Address, Cidr, ClusterId, DataPlane, Endpoint, Interception, Locality, NamespaceName,
+    NetworkId, Proxy, Service, ServiceKey, ServicePort, ServiceSource,
 };
+use pilothouse_core::registry::ObjectKey;
+use pilothouse_core::rules::Reads;
 
 use crate::extensions::{Extension, Missing};
 use crate::view::Class;
@@ -91,6 +93,75 @@ pub struct ForNames {
     pub network: NetworkId,
 }
 
+/// Where a client is, as far as rules read it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Whereabouts {
+    /// Its locality.
+    pub locality: Locality,
+    /// Its labels that rules read, by key.
+    pub labels: Arc<[(Arc<str>, Arc<str>)]>,
+}
+
+impl Whereabouts {
+    /// Where `proxy` is; `None` as long as no rule reads it, so that proxies everywhere share what they get.
+    fn of(mesh: &Mesh, proxy: &Proxy) -> Option<Self> {
+        if !mesh.reads(&Reads::Locality) {
+            return None;
+        }
+        let labels = mesh.all_reads().filter_map(|reads| match reads {
+            Reads::Label(key) => Some((key.clone(), label_of(proxy, key)?)),
+            Reads::Locality => None,
+        });
+        Some(Self {
+            locality: proxy.locality.clone(),
+            labels: labels.collect(),
+        })
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        let mut labels = self.labels.iter();
+        let found = labels.find(|(known, _)| **known == *key);
+        found.map(|(_, value)| &**value)
+    }
+}
+
+/// A proxy's label; those of topology are there whether or not its platform writes them.
+fn label_of(proxy: &Proxy, key: &str) -> Option<Arc<str>> {
+    let own = proxy.labels.get(key);
+    let (network, cluster) = (proxy.network.as_str(), proxy.cluster.as_str());
+    own.or_else(|| topology(key, &proxy.locality, network, cluster))
+        .filter(|value| !value.is_empty())
+        .map(Arc::from)
+}
+
+/// What a label of topology says of somebody.
+pub fn topology<'a>(
+    key: &str,
+    locality: &'a Locality,
+    network: &'a str,
+    cluster: &'a str,
+) -> Option<&'a str> {
+    match key {
+        "topology.kubernetes.io/region" => Some(&locality.region),
+        "topology.kubernetes.io/zone" => Some(&locality.zone),
+        "topology.istio.io/subzone" => Some(&locality.sub_zone),
+        "topology.istio.io/network" => Some(network),
+        "topology.istio.io/cluster" => Some(cluster),
+        _ => None,
+    }
+}
+
+/// The rules for some clients of a namespace only that are for `proxy`, sorted.
+fn selected(mesh: &Mesh, proxy: &Proxy) -> Arc<[ObjectKey]> {
+    let mut all: Vec<_> = mesh
+        .rules_selecting(&proxy.namespace, &proxy.labels)
+        .cloned()
+        .collect();
+    all.sort();
+    all.into()
+}
+
 /// What outbound clusters read of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ForClusters {
@@ -98,6 +169,10 @@ pub struct ForClusters {
     pub family: Family,
     /// What the proxy lacks of what clusters may have.
     pub without: Missing,
+    /// The rules for some clients only that are for it, sorted.
+    pub selected: Arc<[ObjectKey]>,
+    /// Where it is, if any rule reads that.
+    pub whereabouts: Option<Whereabouts>,
 }
 
 /// What load assignments read of a proxy.
@@ -105,6 +180,10 @@ pub struct ForClusters {
 pub struct ForAssignments {
     /// What endpoints have to be said to.
     pub data_plane: DataPlane,
+    /// The rules for some clients only that are for it, sorted.
+    pub selected: Arc<[ObjectKey]>,
+    /// Where it is, if any rule reads that.
+    pub whereabouts: Option<Whereabouts>,
 }
 
 /// What outbound listeners read of a proxy.
@@ -122,6 +201,8 @@ pub struct ForListeners {
     pub http_proxy: Option<u16>,
     /// What the proxy lacks of what listeners may have.
     pub without: Missing,
+    /// The rules for some clients only that are for it, sorted.
+    pub selected: Arc<[ObjectKey]>,
 }
 
 /// What routes read of a proxy.
@@ -135,6 +216,8 @@ pub struct ForRoutes {
     pub http_proxy: bool,
     /// What the proxy lacks of what routes may have.
     pub without: Missing,
+    /// The rules for some clients only that are for it, sorted.
+    pub selected: Arc<[ObjectKey]>,
 }
 
 /// A port of a service that a proxy's workload answers.
@@ -210,8 +293,17 @@ impl Selection {
     pub fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
         Self {
             namespace: proxy.namespace.clone(),
-            assignments: ForAssignments {
-                data_plane: proxy.data_plane,
+            assignments: match proxy.data_plane {
+                DataPlane::Envoy => ForAssignments {
+                    data_plane: proxy.data_plane,
+                    selected: selected(mesh, proxy),
+                    whereabouts: Whereabouts::of(mesh, proxy),
+                },
+                DataPlane::Grpc => ForAssignments {
+                    data_plane: proxy.data_plane,
+                    selected: Arc::default(),
+                    whereabouts: None,
+                },
             },
             data_plane: match proxy.data_plane {
                 DataPlane::Envoy => ForDataPlane::Envoy(ForEnvoy::of(mesh, proxy)),
@@ -247,10 +339,13 @@ impl ForEnvoy {
         let http_proxy = metadata("HTTP_PROXY_PORT")
             .and_then(|port| port.parse().ok())
             .filter(|port| *port != 0);
+        let selected = selected(mesh, proxy);
         Self {
             clusters: ForClusters {
                 family,
                 without: missing.among(Extension::OF_CLUSTERS),
+                selected: selected.clone(),
+                whereabouts: Whereabouts::of(mesh, proxy),
             },
             listeners: ForListeners {
                 addresses: Addressing::of(proxy),
@@ -259,12 +354,14 @@ impl ForEnvoy {
                 unprivileged: metadata("UNPRIVILEGED_POD") == Some("true"),
                 http_proxy,
                 without: missing.among(Extension::OF_LISTENERS),
+                selected: selected.clone(),
             },
             routes: ForRoutes {
                 addresses: Addressing::of(proxy),
                 domain: proxy.id.domain.clone(),
                 http_proxy: http_proxy.is_some(),
                 without: missing.among(Extension::OF_ROUTES),
+                selected,
             },
             own: ForOwn {
                 interception: proxy.interception,

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::{Endpoints, Mesh};
 use pilothouse_core::model::{
-    Address, DataPlane, Endpoint, Host, Locality, Resolution, Service, ServiceKey, ServicePort,
+    Address, DataPlane, Endpoint, Host, Labels, Locality, Resolution, Service, ServiceKey,
+    ServicePort,
 };
 
+use super::destination::{Governed, Spread};
 use super::{Generator, Input, clusters, grpc};
 use crate::resource::{Name, ResourceType};
 use crate::selection::ForAssignments;
@@ -28,6 +30,10 @@ pub struct AssignmentInput {
     pub endpoints: Option<Arc<Endpoints>>,
     /// How they have to be put for gRPC clients, where that is another way than Envoy's.
     pub for_grpc: Option<ForGrpc>,
+    /// The labels of those that are there; all where there are none.
+    pub labels: Labels,
+    /// How they are spread over localities.
+    pub spread: Option<Spread>,
 }
 
 /// How endpoints are put for gRPC clients.
@@ -40,13 +46,13 @@ pub struct ForGrpc {
 impl ForGrpc {
     /// What has to be done otherwise for a service with these endpoints: they are of one weight almost always, and at IP
     /// addresses.
-    fn needed(service: &Service, endpoints: &[Endpoint]) -> Option<Self> {
+    fn needed(governed: &Governed, endpoints: &[Endpoint]) -> Option<Self> {
         let mut weights: BTreeMap<&Locality, u32> = BTreeMap::new();
         let uneven = endpoints.iter().any(|endpoint| {
             let weight = endpoint.weight.max(1);
             *weights.entry(&endpoint.locality).or_insert(weight) != weight
         });
-        let apart_by_weight = uneven && !grpc::load_balancing(service).weighs_endpoints();
+        let apart_by_weight = uneven && !grpc::load_balancing(governed).weighs_endpoints();
         let is_pipe = |address: &Address| matches!(address, Address::Unix(_));
         let pipes = endpoints.iter().any(|e| e.addresses.iter().any(is_pipe));
         (apart_by_weight || pipes).then_some(Self { apart_by_weight })
@@ -65,7 +71,7 @@ impl Generator for Assignments {
     fn names(_: &Mesh, view: &View, _: &ForAssignments) -> BTreeSet<Name> {
         view.services()
             .filter(|service| has_assignments(service))
-            .flat_map(|service| clusters::names_of(service))
+            .flat_map(|service| clusters::names_of(view, service))
             .collect()
     }
 
@@ -75,13 +81,15 @@ impl Generator for Assignments {
             .filter(|service| has_assignments(service));
         service
             .into_iter()
-            .flat_map(|service| clusters::names_of(service))
+            .flat_map(|service| clusters::names_of(view, service))
             .collect()
     }
 
     fn input(mesh: &Mesh, view: &View, projection: &ForAssignments, name: &Name) -> Option<Input> {
-        let (service, port) = clusters::service_port(view, name)?;
-        if !has_assignments(&service) {
+        let (service, port, governed) = clusters::governed(view, &projection.selected, name)?;
+        // There is nowhere that a client without a proxy dialled.
+        let is_dialled = governed.is_passthrough() && projection.data_plane == DataPlane::Envoy;
+        if !has_assignments(&service) || is_dialled {
             return None;
         }
         let endpoints = mesh.endpoints(&service.key).cloned();
@@ -89,7 +97,7 @@ impl Generator for Assignments {
             DataPlane::Envoy => None,
             DataPlane::Grpc => endpoints
                 .as_ref()
-                .and_then(|endpoints| ForGrpc::needed(&service, endpoints)),
+                .and_then(|endpoints| ForGrpc::needed(&governed, endpoints)),
         };
         Some(Input::Assignment(AssignmentInput {
             name: name.clone(),
@@ -98,6 +106,10 @@ impl Generator for Assignments {
             publish_not_ready: service.publish_not_ready,
             endpoints,
             for_grpc,
+            spread: governed.spread(projection.whereabouts.as_ref()),
+            labels: governed
+                .subset
+                .map_or_else(Labels::default, |subset| subset.labels.clone()),
         }))
     }
 }

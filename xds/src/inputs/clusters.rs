@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use pilothouse_core::mesh::{Endpoints, Mesh};
 use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
+use pilothouse_core::registry::ObjectKey;
 
+use super::destination::{Governed, Spread, subsets};
 use super::{Generator, Input};
 use crate::extensions::Missing;
 use crate::names;
@@ -43,6 +45,8 @@ pub struct OutboundCluster {
     pub discovery: Discovery,
     /// The time-out of a TCP connection to an endpoint.
     pub connect_timeout: Duration,
+    /// What rules say of it.
+    pub governed: Governed,
 }
 
 /// How a cluster finds its endpoints.
@@ -64,6 +68,8 @@ pub enum Discovery {
         family: Family,
         /// What the proxy lacks of what describes such a cluster.
         without: Missing,
+        /// How endpoints are spread over localities.
+        spread: Option<Spread>,
     },
 }
 
@@ -114,7 +120,7 @@ impl Generator for Clusters {
     fn names(_: &Mesh, view: &View, _: &ForClusters) -> BTreeSet<Name> {
         let mut all: BTreeSet<Name> = view
             .services()
-            .flat_map(|service| names_of(service))
+            .flat_map(|service| names_of(view, service))
             .collect();
         all.extend([names::BLACK_HOLE, names::PASSTHROUGH].map(Name::from));
         all
@@ -123,7 +129,7 @@ impl Generator for Clusters {
     fn names_of_host(_: &Mesh, view: &View, _: &ForClusters, host: &Host) -> BTreeSet<Name> {
         view.service(host)
             .into_iter()
-            .flat_map(|service| names_of(service))
+            .flat_map(|service| names_of(view, service))
             .collect()
     }
 
@@ -133,13 +139,14 @@ impl Generator for Clusters {
             names::BLACK_HOLE => ClusterInput::BlackHole,
             names::PASSTHROUGH => ClusterInput::Passthrough { connect_timeout },
             _ => {
-                let (service, port) = service_port(view, name)?;
-                let discovery = discovery(mesh, &service, projection)?;
+                let (service, port, governed) = governed(view, &projection.selected, name)?;
+                let discovery = discovery(mesh, &service, projection, &governed)?;
                 ClusterInput::Outbound(OutboundCluster {
                     service,
                     port,
                     discovery,
                     connect_timeout,
+                    governed,
                 })
             }
         };
@@ -147,21 +154,44 @@ impl Generator for Clusters {
     }
 }
 
-/// The clusters of a service.
-pub(super) fn names_of(service: &Service) -> impl Iterator<Item = Name> {
-    proxied_ports(service)
-        .map(|(port, _)| names::outbound_cluster(port.port, "", &service.key.host))
+/// The clusters of a service, those of all its subsets included.
+pub(super) fn names_of<'a>(
+    view: &'a View,
+    service: &'a Service,
+) -> impl Iterator<Item = Name> + 'a {
+    let host = &service.key.host;
+    proxied_ports(service).flat_map(move |(port, _)| {
+        subsets(view, host).map(|subset| names::outbound_cluster(port.port, subset, host))
+    })
 }
 
-/// The service and port that an outbound cluster's name means.
-pub(super) fn service_port(view: &View, name: &Name) -> Option<(Arc<Service>, ServicePort)> {
-    let (port, subset, host) = names::parse_outbound_cluster(name.as_str())?;
-    let service = view.service(&host).filter(|_| subset.is_empty())?;
-    let (port, _) = proxied_port(service, port)?;
-    Some((service.clone(), port.clone()))
+/// The service and port that an outbound cluster's name means, and what rules say of it to clients that the rules `selected`
+/// are for.
+pub(super) fn governed(
+    view: &View,
+    selected: &[ObjectKey],
+    name: &Name,
+) -> Option<(Arc<Service>, ServicePort, Governed)> {
+    let (number, subset, host) = names::parse_outbound_cluster(name.as_str())?;
+    let service = view.service(&host)?;
+    let (port, _) = proxied_port(service, number)?;
+    let governed = Governed::of(view, selected, &host, subset, number)?;
+    Some((service.clone(), port.clone(), governed))
 }
 
-fn discovery(mesh: &Mesh, service: &Service, projection: &ForClusters) -> Option<Discovery> {
+fn discovery(
+    mesh: &Mesh,
+    service: &Service,
+    projection: &ForClusters,
+    governed: &Governed,
+) -> Option<Discovery> {
+    let is_alias = matches!(
+        service.resolution,
+        Resolution::DynamicDns | Resolution::Alias(_)
+    );
+    if governed.is_passthrough() && !is_alias {
+        return Some(Discovery::OriginalDestination);
+    }
     match service.resolution {
         Resolution::ClientSide => Some(Discovery::Assignment),
         Resolution::Passthrough => Some(Discovery::OriginalDestination),
@@ -171,6 +201,7 @@ fn discovery(mesh: &Mesh, service: &Service, projection: &ForClusters) -> Option
             refresh: mesh.config().dns_refresh_rate,
             family: projection.family,
             without: projection.without,
+            spread: governed.spread(projection.whereabouts.as_ref()),
         }),
         Resolution::DynamicDns | Resolution::Alias(_) => None,
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use pilothouse_core::mesh::{AccessLog, Mesh, OutboundPolicy};
 use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 
+use super::destination::Forwarding;
 pub use super::own::{InboundChain, VirtualInbound};
 use super::{Generator, Input, Lost};
 use crate::extensions::{Extension, Missing, WITHOUT_QUERY};
@@ -101,6 +102,8 @@ pub struct TcpChain {
     pub cidrs: Vec<Cidr>,
     /// With which server name.
     pub server_name: Option<Host>,
+    /// How.
+    pub forwarding: Forwarding,
 }
 
 /// Where connections go that no chain takes.
@@ -112,6 +115,8 @@ pub enum Rest {
         service: ServiceKey,
         /// Its cluster.
         cluster: Name,
+        /// How.
+        forwarding: Forwarding,
     },
     /// Wherever outbound traffic goes that no service claims.
     Policy(OutboundPolicy),

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::{Mesh, OutboundPolicy};
 use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
+use pilothouse_core::registry::ObjectKey;
+use pilothouse_core::rules::resolve::HashBy;
 
+use super::destination::Governed;
 use super::{Generator, Input, is_dialled_by_endpoint};
 use crate::extensions::Missing;
 use crate::names::{HTTP_PROXY_ROUTE, RouteName};
@@ -41,6 +44,10 @@ pub struct Member {
     pub addresses: Vec<IpAddr>,
     /// Its other names.
     pub aliases: Vec<Host>,
+    /// In what requests are alike that get to the same endpoint.
+    pub hash_by: Option<HashBy>,
+    /// The rules that say so.
+    pub hash_rules: Vec<ObjectKey>,
 }
 
 /// Route configurations.
@@ -139,7 +146,14 @@ fn member(
 ) -> Member {
     let addresses = projection.addresses.addresses_of(service);
     let addresses = addresses.filter(is_virtual_ip);
+    let governed = Governed::of(view, &projection.selected, &service.key.host, "", port.port);
+    let hash_by = governed.as_ref().and_then(Governed::hash_by);
     Member {
+        // Other rules have no part in it.
+        hash_rules: governed
+            .filter(|_| hash_by.is_some())
+            .map_or_else(Vec::new, |governed| governed.rules),
+        hash_by,
         addresses: addresses.map(|address| address.ip()).collect(),
         aliases: view
             .aliases(&service.key.host)

@@ -7,10 +7,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pilothouse_core::mesh::{ExportTo, Mesh, MeshConfig, OutboundPolicy, Touched};
+use pilothouse_core::mesh::{ExportTo, Mesh, MeshConfig, OutboundPolicy, Rule, Source, Touched};
 use pilothouse_core::model::*;
+use pilothouse_core::registry::{Meta, RegistryId};
+use pilothouse_core::rules::{Resolved, RuleSpec};
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::config::{Config, Sets, Work};
 use super::lane::Lane;
@@ -29,6 +32,16 @@ const HOSTS: [&str; 6] = [
     "d.north.svc.cluster.local",
     "*.wild.mesh",
     "e.mesh",
+];
+
+/// What rules are for.
+const RULE_HOSTS: [&str; 6] = [
+    "a.mesh",
+    "b.mesh",
+    "*.mesh",
+    "*",
+    "c.south.svc.cluster.local",
+    "*.wild.mesh",
 ];
 
 /// What happens to the mesh.
@@ -51,6 +64,11 @@ enum Event {
         host: usize,
         ips: Vec<u8>,
     },
+    Destination {
+        namespace: usize,
+        name: u8,
+        rule: Option<(usize, u8, u8, u8)>,
+    },
     Config {
         default_private: bool,
         registry_only: bool,
@@ -66,6 +84,9 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         2 => at.clone().prop_map(|(namespace, host)| Event::NoService { namespace, host }),
         4 => (at, prop::collection::vec(0u8..5, 0..4)).prop_map(|((namespace, host), ips)| Event::Endpoints { namespace, host, ips }),
+        3 => (0..NAMESPACES.len(), 0u8..3, prop::option::weighted(0.8, (0..RULE_HOSTS.len(), 0u8..8, 0u8..4, 0u8..4))).prop_map(|(namespace, name, rule)| {
+            Event::Destination { namespace, name, rule }
+        }),
         1 => any::<(bool, bool, bool)>().prop_map(|(default_private, registry_only, timeout)| Event::Config {
             default_private,
             registry_only,
@@ -137,12 +158,31 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                 .into_iter()
                 .map(|last| Endpoint {
                     weight: u32::from(*last / 2),
+                    labels: [("version", (last % 3).to_string())].into_iter().collect(),
+                    locality: Locality::parse(if last % 2 == 0 { "r/a" } else { "r/b" }),
                     ..Endpoint::at(address(last))
                 })
                 .collect();
             if mesh.endpoints(&key).map_or(&[][..], |old| old) != endpoints {
                 mesh.set_endpoints(&key, (!endpoints.is_empty()).then(|| Arc::new(endpoints)));
                 touched.endpoints.insert(key);
+            }
+        }
+        Event::Destination {
+            namespace,
+            name,
+            rule,
+        } => {
+            let namespace = NAMESPACES[*namespace];
+            let meta = Meta {
+                created: Some(jiff::Timestamp::from_second((3 - name).into()).unwrap()),
+                ..Meta::new("DestinationRule", namespace, &format!("r{name}"))
+            };
+            let key = meta.key.clone();
+            let rule = rule.map(|rule| Arc::new(destination(meta, rule)));
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
             }
         }
         Event::Config {
@@ -170,6 +210,46 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
         }
     }
     touched
+}
+
+fn destination(meta: Meta, (host, policy, subsets, scope): (usize, u8, u8, u8)) -> Rule {
+    let policy = match policy {
+        0 => json!(null),
+        1 => json!({"loadBalancer": {"consistentHash": {"useSourceIp": true}}}),
+        2 => json!({"loadBalancer": {"simple": "PASSTHROUGH"}}),
+        3 => json!({"outlierDetection": {}}),
+        4 => {
+            json!({"loadBalancer": {"localityLbSetting": {"distribute": [{"from": "*", "to": {"*": 100}}]}}})
+        }
+        5 => json!({"tls": {"mode": "SIMPLE"}, "portLevelSettings": [{"port": {"number": 80}}]}),
+        6 => {
+            json!({"outlierDetection": {}, "loadBalancer": {"localityLbSetting": {"failoverPriority": ["app"]}}})
+        }
+        _ => {
+            json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}}, "tunnel": {"targetHost": "t", "targetPort": 1}})
+        }
+    };
+    let subset = |n: u8| json!({"name": format!("v{n}"), "labels": {"version": n.to_string()}});
+    let mut spec = json!({
+        "host": RULE_HOSTS[host],
+        "trafficPolicy": policy,
+        "subsets": (1..=2).filter(|n| subsets & n != 0).map(subset).collect::<Vec<_>>(),
+    });
+    match scope {
+        0 | 1 => {}
+        2 => spec["exportTo"] = json!(["."]),
+        _ => spec["workloadSelector"] = json!({"matchLabels": {"app": "web"}}),
+    }
+    let (spec, _) = RuleSpec::parse("networking.istio.io/v1", "DestinationRule", &spec).unwrap();
+    Rule {
+        source: Source {
+            registry: RegistryId::new("Static", "test"),
+            object: meta.key.clone(),
+        },
+        resolved: Resolved::of(&meta, &spec),
+        meta,
+        spec,
+    }
 }
 
 fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Service {
@@ -245,8 +325,11 @@ fn proxies() -> Vec<Proxy> {
             .unwrap(),
         namespace: namespace.into(),
         addresses: vec![ip(last)],
-        labels: Labels::default(),
-        locality: Locality::default(),
+        labels: match last % 3 {
+            0 => Labels::default(),
+            _ => [("app", "web")].into_iter().collect(),
+        },
+        locality: Locality::parse(if last % 2 == 0 { "r/a" } else { "r/b" }),
         network: NetworkId::default(),
         cluster: ClusterId::default(),
         interception,

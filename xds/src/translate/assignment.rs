@@ -1,6 +1,8 @@
 //! Load assignments: endpoints grouped by locality, with weights and health.
 
-use std::collections::BTreeMap;
+mod spread;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use envoy_types::pb::envoy::config::core::v3::{
     Address as EnvoyAddress, HealthStatus, Locality as EnvoyLocality, Metadata, address,
@@ -9,11 +11,12 @@ use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints, endpoint,
     lb_endpoint,
 };
-use pilothouse_core::model::{Address, Endpoint, Health, ServicePort, TlsMode};
+use pilothouse_core::model::{Address, Endpoint, Health, Labels, ServicePort, TlsMode};
 
 use super::common::{ISTIO_METADATA, ip_address, metadata, name_address, object, pipe, text, uint};
 use super::{Message, Notes, Output};
 use crate::inputs::assignments::AssignmentInput;
+use crate::inputs::destination::Spread;
 use crate::resource::Cause;
 
 /// The key by which Envoy chooses a transport socket for an endpoint.
@@ -24,6 +27,7 @@ const APART: &str = "/weight-";
 
 pub(super) fn translate(input: &AssignmentInput) -> Output {
     let endpoints = input.endpoints.as_deref().into_iter().flatten();
+    let endpoints = endpoints.filter(|endpoint| endpoint.labels.selected_by(&input.labels));
     // Envoy takes names only where it resolves them.
     let usable = |address: &Address, port| match address {
         Address::Ip(ip) => Some(ip_address(*ip, port)),
@@ -43,6 +47,7 @@ pub(super) fn translate(input: &AssignmentInput) -> Output {
         endpoints,
         input.publish_not_ready,
         input.for_grpc.is_some_and(|grpc| grpc.apart_by_weight),
+        input.spread.as_ref(),
         addresses,
     );
     let mut notes = Notes::default();
@@ -57,6 +62,8 @@ pub(super) fn inline<'a>(
     endpoints: impl Iterator<Item = &'a Endpoint>,
     publish_not_ready: bool,
     only_one: bool,
+    labels: &Labels,
+    spread: Option<&Spread>,
 ) -> ClusterLoadAssignment {
     let usable = |address: &Address, port| match address {
         Address::Ip(ip) => Some(ip_address(*ip, port)),
@@ -72,11 +79,17 @@ pub(super) fn inline<'a>(
             .find_map(|address| usable(address, port))
     };
     let served = endpoints
+        .filter(|endpoint| endpoint.labels.selected_by(labels))
         .filter(|endpoint| is_served(endpoint, publish_not_ready) && first(endpoint).is_some());
     let chosen = served.take(if only_one { 1 } else { usize::MAX });
-    assignment(cluster, chosen, publish_not_ready, false, |endpoint| {
-        first(endpoint).into_iter().collect()
-    })
+    assignment(
+        cluster,
+        chosen,
+        publish_not_ready,
+        false,
+        spread,
+        |endpoint| first(endpoint).into_iter().collect(),
+    )
 }
 
 fn assignment<'a>(
@@ -84,22 +97,30 @@ fn assignment<'a>(
     endpoints: impl Iterator<Item = &'a Endpoint>,
     publish_not_ready: bool,
     apart_by_weight: bool,
+    spread: Option<&Spread>,
     addresses: impl Fn(&Endpoint) -> Vec<EnvoyAddress>,
 ) -> ClusterLoadAssignment {
     let mut localities: BTreeMap<_, Vec<(u32, LbEndpoint)>> = BTreeMap::new();
     for endpoint in endpoints.filter(|endpoint| is_served(endpoint, publish_not_ready)) {
         if let Some(message) = lb_endpoint(endpoint, addresses(endpoint)) {
             let weight = endpoint.weight.max(1);
+            let rank = spread.map_or(0, |spread| spread::rank(spread, endpoint));
             localities
-                .entry((&endpoint.locality, apart_by_weight.then_some(weight)))
+                .entry((rank, &endpoint.locality, apart_by_weight.then_some(weight)))
                 .or_default()
                 .push((weight, message));
         }
     }
+    // Envoy wants priorities without gaps.
+    let ranks: BTreeSet<u32> = localities.keys().map(|(rank, ..)| *rank).collect();
+    let priority = |rank| {
+        let place = ranks.iter().position(|known| *known == rank);
+        u32::try_from(place.unwrap_or_default()).unwrap_or_default()
+    };
     let shrink = shrink(localities.values().flatten().map(|(weight, _)| *weight));
     let endpoints = localities
         .into_iter()
-        .map(|((locality, apart), endpoints)| {
+        .map(|((rank, locality, apart), endpoints)| {
             let weights: u32 = endpoints
                 .iter()
                 .map(|(weight, _)| shrink.apply(*weight))
@@ -115,6 +136,7 @@ fn assignment<'a>(
                     },
                 }),
                 load_balancing_weight: uint(weights),
+                priority: priority(rank),
                 lb_endpoints: endpoints
                     .into_iter()
                     .map(|(weight, endpoint)| LbEndpoint {
@@ -125,9 +147,13 @@ fn assignment<'a>(
                 ..Default::default()
             }
         });
+    let mut endpoints: Vec<_> = endpoints.collect();
+    if let Some(spread) = spread {
+        spread::distribute(spread, &mut endpoints);
+    }
     ClusterLoadAssignment {
         cluster_name: cluster.to_owned(),
-        endpoints: endpoints.collect(),
+        endpoints,
         ..Default::default()
     }
 }

@@ -2,6 +2,7 @@
 
 mod inbound;
 mod outbound;
+mod policy;
 #[cfg(test)]
 mod tests;
 

@@ -128,7 +128,10 @@ fn by_header(name: &str) -> route_action::HashPolicy {
 fn cluster(input: &GrpcCluster) -> Output {
     let mut notes = Notes::default();
     notes.causes.insert(Cause::Service(input.service.clone()));
-    let name = names::outbound_cluster(input.port.port, "", &input.service.host);
+    let rules = input.rules.iter().cloned().map(Cause::Rule);
+    notes.causes.extend(rules);
+    let subset = input.subset.as_deref().unwrap_or_default();
+    let name = names::outbound_cluster(input.port.port, subset, &input.service.host);
     let mut message = Cluster {
         name: name.to_string(),
         // Clients have a limit of their own, 1024, where nothing is said.
@@ -170,6 +173,8 @@ fn resolve(message: &mut Cluster, input: &GrpcCluster) -> bool {
         endpoints.iter(),
         *publish_not_ready,
         true,
+        &input.labels,
+        None,
     );
     let any = !inline.endpoints.is_empty();
     if any {

@@ -1,6 +1,7 @@
 //! Route configurations.
 
 mod domains;
+mod hash;
 #[cfg(test)]
 mod tests;
 
@@ -111,10 +112,13 @@ fn virtual_host(
 ) -> VirtualHost {
     let key = &member.service.key;
     notes.causes.insert(Cause::Service(key.clone()));
+    let rules = member.hash_rules.iter().cloned();
+    notes.causes.extend(rules.map(Cause::Rule));
     let name = names::virtual_host(&key.host, member.port.port);
     let cluster = names::outbound_cluster(member.port.port, "", &key.host);
     let action = RouteAction {
         retry_policy: Some(retries(without)),
+        hash_policy: member.hash_by.iter().map(hash::policy).collect(),
         ..to_cluster(cluster.as_str(), notes)
     };
     VirtualHost {

@@ -2,25 +2,61 @@
 
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy};
+use envoy_types::pb::envoy::r#type::v3::{HashPolicy, hash_policy};
 use envoy_types::util::pack_any;
 use pilothouse_core::mesh::AccessLog;
+use pilothouse_core::rules::resolve::Tunnel;
 
 use super::Notes;
 use super::access_log::access_log;
+use super::common::duration;
 use crate::extensions::Extension;
-use crate::resource::Name;
+use crate::inputs::destination::Forwarding;
+use crate::resource::{Cause, Name};
 
 /// Forwards to `cluster`.
 pub(super) fn proxy(cluster: &str, log: Option<&AccessLog>, notes: &mut Notes) -> Filter {
+    forward(cluster, &Forwarding::default(), log, notes)
+}
+
+/// Forwards to `cluster` as rules say.
+pub(super) fn forward(
+    cluster: &str,
+    how: &Forwarding,
+    log: Option<&AccessLog>,
+    notes: &mut Notes,
+) -> Filter {
+    let rules = how.rules.iter().cloned();
+    notes.causes.extend(rules.map(Cause::Rule));
     notes.clusters.insert(Name::from(cluster));
     let config = TcpProxy {
         stat_prefix: cluster.into(),
         access_log: access_log(log),
         cluster_specifier: Some(tcp_proxy::ClusterSpecifier::Cluster(cluster.into())),
+        idle_timeout: how.idle_timeout.and_then(duration),
+        max_downstream_connection_duration: how.max_duration.and_then(duration),
+        hash_policy: how.by_source.then(by_source).into_iter().collect(),
+        tunneling_config: how.tunnel.as_deref().map(tunneling),
         ..Default::default()
     };
     Filter {
         name: Extension::TcpProxy.name().into(),
         config_type: Some(filter::ConfigType::TypedConfig(pack_any(config))),
+    }
+}
+
+fn by_source() -> HashPolicy {
+    HashPolicy {
+        policy_specifier: Some(hash_policy::PolicySpecifier::SourceIp(
+            hash_policy::SourceIp {},
+        )),
+    }
+}
+
+fn tunneling(tunnel: &Tunnel) -> tcp_proxy::TunnelingConfig {
+    tcp_proxy::TunnelingConfig {
+        hostname: tunnel.target.to_string(),
+        use_post: tunnel.post,
+        ..Default::default()
     }
 }

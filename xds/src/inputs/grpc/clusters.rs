@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pilothouse_core::mesh::{Endpoints, Mesh};
-use pilothouse_core::model::{Host, Resolution, Service, ServiceKey, ServicePort};
+use pilothouse_core::model::{Host, Labels, Resolution, ServiceKey, ServicePort};
+use pilothouse_core::registry::ObjectKey;
+use pilothouse_core::rules::resolve::{Algorithm, Table};
 
-use super::{GrpcInput, is_served, routes};
+use super::{GrpcInput, is_served};
+use crate::inputs::destination::Governed;
 use crate::inputs::{Generator, Input, clusters};
 use crate::resource::{Name, ResourceType};
 use crate::view::View;
@@ -24,6 +27,12 @@ pub struct GrpcCluster {
     pub load_balancing: LoadBalancing,
     /// How many calls may be under way at the same time; `None` for any number.
     pub max_requests: Option<u32>,
+    /// The part of the service that it is.
+    pub subset: Option<Arc<str>>,
+    /// The labels of its endpoints; all where there are none.
+    pub labels: Labels,
+    /// The rules that say so.
+    pub rules: Vec<ObjectKey>,
 }
 
 /// How a gRPC client finds the endpoints of a cluster.
@@ -62,10 +71,19 @@ impl LoadBalancing {
     }
 }
 
-/// How calls to a service get to an endpoint.
-pub(in crate::inputs) fn load_balancing(_: &Service) -> LoadBalancing {
-    LoadBalancing::default()
+/// How calls to a service get to an endpoint: of what rules may say, clients of all languages know rings.
+pub(in crate::inputs) fn load_balancing(governed: &Governed) -> LoadBalancing {
+    match governed.algorithm() {
+        Algorithm::Hash(_, Table::Ring(minimum)) => LoadBalancing::RingHash {
+            minimum: minimum.into(),
+            maximum: MAX_RING,
+        },
+        _ => LoadBalancing::default(),
+    }
 }
+
+/// The greatest ring that clients take.
+const MAX_RING: u64 = 8 * 1024 * 1024;
 
 /// Clusters for gRPC clients.
 #[derive(Debug)]
@@ -78,19 +96,21 @@ impl Generator for GrpcClusters {
 
     fn names(_: &Mesh, view: &View, (): &()) -> BTreeSet<Name> {
         view.services()
-            .flat_map(|service| routes::names_of(service))
+            .filter(|service| is_served(service))
+            .flat_map(|service| clusters::names_of(view, service))
             .collect()
     }
 
     fn names_of_host(_: &Mesh, view: &View, (): &(), host: &Host) -> BTreeSet<Name> {
         view.service(host)
             .into_iter()
-            .flat_map(|service| routes::names_of(service))
+            .filter(|service| is_served(service))
+            .flat_map(|service| clusters::names_of(view, service))
             .collect()
     }
 
     fn input(mesh: &Mesh, view: &View, (): &(), name: &Name) -> Option<Input> {
-        let (service, port) = clusters::service_port(view, name)?;
+        let (service, port, governed) = clusters::governed(view, &[], name)?;
         if !is_served(&service) {
             return None;
         }
@@ -105,8 +125,17 @@ impl Generator for GrpcClusters {
             service: service.key.clone(),
             port,
             discovery,
-            load_balancing: load_balancing(&service),
-            max_requests: None,
+            subset: governed.subset.as_ref().map(|subset| subset.name.clone()),
+            load_balancing: load_balancing(&governed),
+            max_requests: governed
+                .blocks
+                .connection_pool
+                .as_ref()
+                .and_then(|pool| pool.max_requests),
+            labels: governed
+                .subset
+                .map_or_else(Labels::default, |subset| subset.labels.clone()),
+            rules: governed.rules,
         })))
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Host, Service, ServiceKey};
+use pilothouse_core::rules::resolve::HashBy;
 
 use super::{GrpcInput, served_port, served_ports, spellings, target};
+use crate::inputs::destination::Governed;
 use crate::inputs::{Generator, Input};
 use crate::names;
 use crate::resource::{Name, ResourceType};
@@ -57,12 +59,19 @@ impl Generator for GrpcRoutes {
             service: service.key.clone(),
             port: port.port,
             spellings: spellings(view, service, &projection.domain).collect(),
-            hash_header: None,
+            hash_header: hash_header(view, &host, port.port),
         })))
     }
 }
 
-/// The route configurations of a service, and its clusters, as they have the same names.
-pub(super) fn names_of(service: &Service) -> impl Iterator<Item = Name> {
+fn hash_header(view: &View, host: &Host, port: u16) -> Option<Arc<str>> {
+    match Governed::of(view, &[], host, "", port)?.hash_by() {
+        Some(HashBy::Header(name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// The route configurations of a service, named as its clusters are.
+fn names_of(service: &Service) -> impl Iterator<Item = Name> {
     served_ports(service).map(|port| names::outbound_cluster(port.port, "", &service.key.host))
 }

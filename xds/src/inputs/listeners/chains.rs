@@ -11,6 +11,7 @@ use super::claims::{Claim, claimants};
 use super::slot::{Slot, is_open};
 use super::{HttpChain, Rest, TcpChain};
 use crate::inputs::Lost;
+use crate::inputs::destination::{Forwarding, Governed};
 use crate::names::{self, RouteName};
 use crate::selection::ForListeners;
 use crate::view::{Class, View};
@@ -72,11 +73,14 @@ pub(super) fn divide(
         if won.contains(&(None, None)) {
             first = Some((service, *protocol));
         }
-        chains.tcp.extend(tcp_chains(service, port, won));
+        chains
+            .tcp
+            .extend(tcp_chains(view, projection, service, port, won));
     }
     chains.rest = first.map(|(service, _)| Rest::Service {
         service: service.key.clone(),
         cluster: names::outbound_cluster(port, "", &service.key.host),
+        forwarding: forwarding(view, projection, service, port),
     });
     let is_auto = claims.iter().any(|(_, protocol, _)| protocol.is_auto());
     let is_shared =
@@ -129,13 +133,21 @@ fn shares(claim: &Claim, server_name: Option<&Host>) -> Vec<Share> {
 }
 
 /// The chains of what a service has, apart from the rest: one for all blocks of addresses, and one for its name anywhere.
-fn tcp_chains(service: &Arc<Service>, port: u16, won: Vec<Share>) -> Vec<TcpChain> {
+fn tcp_chains(
+    view: &View,
+    projection: &ForListeners,
+    service: &Arc<Service>,
+    port: u16,
+    won: Vec<Share>,
+) -> Vec<TcpChain> {
+    let forwarding = forwarding(view, projection, service, port);
     let cluster = names::outbound_cluster(port, "", &service.key.host);
     let chain = |cidrs, server_name| TcpChain {
         service: service.key.clone(),
         cluster: cluster.clone(),
         cidrs,
         server_name,
+        forwarding: forwarding.clone(),
     };
     let (blocks, anywhere): (Vec<Share>, Vec<Share>) =
         won.into_iter().partition(|(cidr, _)| cidr.is_some());
@@ -147,6 +159,11 @@ fn tcp_chains(service: &Arc<Service>, port: u16, won: Vec<Share>) -> Vec<TcpChai
         .filter_map(|(_, name)| name)
         .map(|name| chain(Vec::new(), Some(name)));
     by_address.into_iter().chain(by_name).collect()
+}
+
+fn forwarding(view: &View, projection: &ForListeners, service: &Service, port: u16) -> Forwarding {
+    Governed::of(view, &projection.selected, &service.key.host, "", port)
+        .map_or_else(Forwarding::default, |governed| governed.forwarding())
 }
 
 /// The name by which TLS connections to a service are told from others at a shared address.

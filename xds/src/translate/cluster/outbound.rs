@@ -7,13 +7,15 @@ use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::extensions::clusters::common::dns::v3::DnsLookupFamily;
 use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
 use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
+use envoy_types::pb::google::protobuf::Value;
 use envoy_types::util::pack_any;
 use pilothouse_core::mesh::Endpoints;
+use pilothouse_core::model::Labels;
 
 use super::super::assignment;
-use super::super::common::{ISTIO_METADATA, ads, duration, metadata, number, object, uint};
+use super::super::common::{ISTIO_METADATA, ads, duration, metadata, number, object, text, uint};
 use super::super::{Notes, Output};
-use super::{http_options, of_type, output, protocol_options, services, unlimited};
+use super::{http_options, of_type, output, policy, services, unlimited};
 use crate::extensions::{Extension, Missing};
 use crate::inputs::clusters::{Discovery, OutboundCluster};
 use crate::names;
@@ -27,7 +29,9 @@ const QUERIES_PER_SOCKET: u32 = 100;
 
 pub(super) fn translate(input: &OutboundCluster) -> Output {
     let key = &input.service.key;
-    let name = names::outbound_cluster(input.port.port, "", &key.host);
+    let subset = input.governed.subset.as_ref();
+    let subset = subset.map_or("", |subset| &*subset.name);
+    let name = names::outbound_cluster(input.port.port, subset, &key.host);
     let mut cluster = Cluster {
         name: name.to_string(),
         // Prometheus' rules find the end of the name by it.
@@ -36,24 +40,11 @@ pub(super) fn translate(input: &OutboundCluster) -> Output {
         circuit_breakers: Some(unlimited()),
         lb_policy: cluster::LbPolicy::LeastRequest.into(),
         common_lb_config: Some(by_locality()),
-        typed_extension_protocol_options: http_options(protocol_options(input.port.protocol)),
-        metadata: metadata([(
-            ISTIO_METADATA,
-            object([
-                ("default_original_port", number(input.port.port)),
-                (
-                    "services",
-                    services(
-                        [(
-                            key.host.as_str(),
-                            &*input.service.name,
-                            key.namespace.as_str(),
-                        )]
-                        .into_iter(),
-                    ),
-                ),
-            ]),
-        )]),
+        typed_extension_protocol_options: http_options(policy::protocol_options(
+            input.port.protocol,
+            &input.governed.blocks,
+        )),
+        metadata: metadata([(ISTIO_METADATA, object(istio_metadata(input)))]),
         ..Default::default()
     };
     match &input.discovery {
@@ -75,16 +66,21 @@ pub(super) fn translate(input: &OutboundCluster) -> Output {
             refresh,
             family,
             without,
+            spread,
         } => {
             let endpoints: &[_] = endpoints
                 .as_ref()
                 .map_or(&[], |endpoints| Endpoints::as_slice(endpoints));
+            let labels = input.governed.subset.as_ref();
+            let labels = labels.map_or_else(Labels::default, |subset| subset.labels.clone());
             let inline = assignment::inline(
                 name.as_str(),
                 &input.port,
                 endpoints.iter(),
                 input.service.publish_not_ready,
                 *one_at_a_time,
+                &labels,
+                spread.as_ref(),
             );
             // Envoy refuses a logical cluster that has no name to resolve.
             let logical = *one_at_a_time && !inline.endpoints.is_empty();
@@ -92,9 +88,37 @@ pub(super) fn translate(input: &OutboundCluster) -> Output {
             cluster.load_assignment = Some(inline);
         }
     }
+    policy::apply(&mut cluster, input);
     let mut notes = Notes::default();
     notes.causes.insert(Cause::Service(key.clone()));
+    let rules = input.governed.rules.iter().cloned();
+    notes.causes.extend(rules.map(Cause::Rule));
     output(name, notes, cluster)
+}
+
+/// What telemetry, patches and people read of where a cluster comes from.
+fn istio_metadata(input: &OutboundCluster) -> Vec<(&'static str, Value)> {
+    let key = &input.service.key;
+    let service = (
+        key.host.as_str(),
+        &*input.service.name,
+        key.namespace.as_str(),
+    );
+    let mut all = vec![
+        ("default_original_port", number(input.port.port)),
+        ("services", services([service].into_iter())),
+    ];
+    if let Some(rule) = input.governed.rules.first() {
+        let path = format!(
+            "/apis/networking.istio.io/v1/namespaces/{}/destination-rule/{}",
+            rule.namespace, rule.name
+        );
+        all.push(("config", text(path)));
+    }
+    if let Some(subset) = &input.governed.subset {
+        all.push(("subset", text(&*subset.name)));
+    }
+    all
 }
 
 /// Makes the weights of localities count.

@@ -1,5 +1,5 @@
 use pilothouse_core::mesh::Mesh;
-use pilothouse_core::model::{Health, Host, Protocol, Proxy, Resolution, ServiceKey};
+use pilothouse_core::model::{Health, Host, Labels, Protocol, Proxy, Resolution, ServiceKey};
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -155,6 +155,9 @@ fn settings_of_a_cluster_come_through() {
             discovery: GrpcDiscovery::Assignment,
             load_balancing,
             max_requests,
+            subset: None,
+            labels: Labels::default(),
+            rules: Vec::new(),
         }));
         any_to_json(&encode(translate(&input)).body).unwrap()
     };

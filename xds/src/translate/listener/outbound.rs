@@ -49,7 +49,7 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
     let mut chains: Vec<FilterChain> = Vec::new();
     for one in &input.tcp {
         notes.causes.insert(Cause::Service(one.service.clone()));
-        let filter = tcp::proxy(one.cluster.as_str(), log, &mut notes);
+        let filter = tcp::forward(one.cluster.as_str(), &one.forwarding, log, &mut notes);
         chains.push(chain("", Some(matching(one)), filter));
     }
     if let Some(http) = &input.http {
@@ -61,9 +61,14 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
         chains.push(chain("", http.sniffed.then(plain_http), filter));
     }
     let mut rest = input.rest.as_ref().map(|rest| match rest {
-        Rest::Service { service, cluster } => {
+        Rest::Service {
+            service,
+            cluster,
+            forwarding,
+        } => {
             notes.causes.insert(Cause::Service(service.clone()));
-            chain("", None, tcp::proxy(cluster.as_str(), log, &mut notes))
+            let filter = tcp::forward(cluster.as_str(), forwarding, log, &mut notes);
+            chain("", None, filter)
         }
         Rest::Policy(policy) => chain(
             names::PASSTHROUGH_CHAIN,
