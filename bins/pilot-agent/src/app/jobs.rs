@@ -1,6 +1,6 @@
 //! From [`Config`] to each job's own settings, and bound.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,9 +121,18 @@ pub(super) async fn dns(config: &Config, relay: Option<&Relay>) -> Result<Option
     Ok(Some(dns))
 }
 
-/// All addresses of a name, as far as this machine has IPv6.
+/// All addresses of a name, as far as this machine has IPv6. `localhost` is every loopback address, whatever the machine's files
+/// say: captured queries come to each.
 async fn dns_addresses(listen: &ListenAddr) -> Result<Vec<SocketAddr>> {
     let host = match &listen.host {
+        Some(host) if host.eq_ignore_ascii_case("localhost") => {
+            let both = [
+                IpAddr::from(Ipv4Addr::LOCALHOST),
+                Ipv6Addr::LOCALHOST.into(),
+            ];
+            let usable = both.into_iter().filter(|ip| ip.is_ipv4() || has_ipv6());
+            return Ok(usable.map(|ip| (ip, listen.port).into()).collect());
+        }
         Some(host) => host.as_str(),
         None if has_ipv6() => "::",
         None => "0.0.0.0",
@@ -232,6 +241,22 @@ mod tests {
             Ok(Command::Proxy(config)) => *config,
             other => panic!("{flags}: {other:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn localhost_is_every_loopback_address() {
+        let addresses = |host: &str| {
+            let listen = ListenAddr {
+                host: Some(host.to_owned()),
+                port: 53,
+            };
+            async move { dns_addresses(&listen).await.unwrap() }
+        };
+        let v4 = (Ipv4Addr::LOCALHOST, 53).into();
+        let mut both = vec![v4];
+        both.extend(has_ipv6().then_some(SocketAddr::from((Ipv6Addr::LOCALHOST, 53))));
+        assert_eq!(addresses("localhost").await, both);
+        assert_eq!(addresses("127.0.0.1").await, [v4]);
     }
 
     #[test]
