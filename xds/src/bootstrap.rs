@@ -3,6 +3,7 @@
 //!
 //! It is what must be there before the first response; everything after that comes over ADS.
 
+mod ads;
 mod beside;
 mod clusters;
 mod connections;
@@ -16,13 +17,7 @@ use std::path::PathBuf;
 use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::{DynamicResources, StaticResources};
 use envoy_types::pb::envoy::config::bootstrap::v3::cluster_manager::OutlierDetection;
 use envoy_types::pb::envoy::config::bootstrap::v3::{Admin, Bootstrap, ClusterManager};
-use envoy_types::pb::envoy::config::core::v3::api_config_source::ApiType;
-use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
-use envoy_types::pb::envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
-use envoy_types::pb::envoy::config::core::v3::{
-    AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, GrpcService,
-    Locality as NodeLocality, Node,
-};
+use envoy_types::pb::envoy::config::core::v3::{Locality as NodeLocality, Node};
 use envoy_types::pb::google::protobuf;
 use pilothouse_core::model::{Locality, NodeId};
 use prost::{Message, Name};
@@ -87,9 +82,9 @@ pub fn bootstrap(params: &BootstrapParams) -> Bootstrap {
             ..Admin::default()
         }),
         dynamic_resources: Some(DynamicResources {
-            cds_config: Some(over_ads()),
-            lds_config: Some(over_ads()),
-            ads_config: Some(ads(params.variant)),
+            cds_config: Some(ads::over_ads()),
+            lds_config: Some(ads::over_ads()),
+            ads_config: Some(ads::stream(params.variant, &params.discovery)),
             ..DynamicResources::default()
         }),
         static_resources: Some(StaticResources {
@@ -133,40 +128,6 @@ fn node(params: &BootstrapParams) -> Node {
         metadata: Some(object(&params.metadata)),
         locality: (!params.locality.is_empty()).then_some(locality),
         ..Node::default()
-    }
-}
-
-fn ads(variant: Variant) -> ApiConfigSource {
-    let api_type = match variant {
-        Variant::Delta => ApiType::DeltaGrpc,
-        Variant::Sotw => ApiType::Grpc,
-    };
-    let through = EnvoyGrpc {
-        cluster_name: DISCOVERY_CLUSTER.to_owned(),
-        ..EnvoyGrpc::default()
-    };
-    ApiConfigSource {
-        api_type: api_type.into(),
-        transport_api_version: ApiVersion::V3.into(),
-        grpc_services: vec![GrpcService {
-            target_specifier: Some(TargetSpecifier::EnvoyGrpc(through)),
-            ..GrpcService::default()
-        }],
-        // A node is tens of kilobytes, most of them the list of extensions.
-        set_node_on_first_message_only: true,
-        ..ApiConfigSource::default()
-    }
-}
-
-/// Waits for the first configuration for as long as it takes: a proxy without any would refuse its application's requests.
-fn over_ads() -> ConfigSource {
-    ConfigSource {
-        resource_api_version: ApiVersion::V3.into(),
-        initial_fetch_timeout: Some(protobuf::Duration::default()),
-        config_source_specifier: Some(
-            ConfigSourceSpecifier::Ads(AggregatedConfigSource::default()),
-        ),
-        ..ConfigSource::default()
     }
 }
 
@@ -285,16 +246,6 @@ mod tests {
         assert_eq!(
             unix.pointer(address),
             Some(&json!({ "pipe": { "path": "/run/agent/xds" } }))
-        );
-    }
-
-    #[test]
-    fn state_of_the_world_is_asked_for_by_name() {
-        let discovery = DiscoveryAddress::Ip("10.9.9.9:15010".parse().unwrap());
-        assert_eq!(
-            bootstrap_json(&params(discovery, Variant::Sotw)).unwrap()["dynamic_resources"]["ads_config"]
-                ["api_type"],
-            "GRPC"
         );
     }
 }
