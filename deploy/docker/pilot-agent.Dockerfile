@@ -21,4 +21,4 @@ COPY --from=build /src/LICENSE /usr/share/doc/pilot-agent/LICENSE
 USER 1337:1337
 EXPOSE 15001 15006 15020 15021 15090
 ENTRYPOINT ["/usr/local/bin/pilot-agent"]
-CMD ["proxy", "sidecar", "--configPath", "/tmp/pilot-agent"]
+CMD ["proxy", "sidecar", "--config-path", "/tmp/pilot-agent"]
