@@ -364,7 +364,7 @@ pub(super) struct EnvoyArgs {
     )]
     pub drain_duration: Option<Duration>,
 
-    /// How long Envoy drains before it is ended, at least. Default: 5s.
+    /// How long Envoy drains at most before it is ended. Default: as --drain-duration. It ends earlier when no connection is left.
     #[arg(
         long = "termination-drain-duration",
         alias = "terminationDrainDuration",
