@@ -144,9 +144,10 @@ impl Message {
             )
             .hint("let both declare the same ports and resolution, or remove one"),
             Contest::Destination(_, subset) => {
-                let place = subset.as_ref().map_or("spec.trafficPolicy", |_| "spec.subsets");
-                Problem::warning(place, why.to_string())
-                    .hint("let one object say all of it")
+                let place = subset
+                    .as_ref()
+                    .map_or("spec.trafficPolicy", |_| "spec.subsets");
+                Problem::warning(place, why.to_string()).hint("let one object say all of it")
             }
             Contest::Workload(_, workload) => Problem::error(
                 "",
