@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use pilothouse_core::model::{
-    Address, Endpoint, EndpointPort, Host, Protocol, Proxy, ServiceKey, ServicePort,
+    Address, Endpoint, EndpointPort, Host, Labels, Protocol, Proxy, ServiceKey, ServicePort,
 };
 use pilothouse_tests::grpc::{Caller, Calls, GrpcServer, Python};
 use pilothouse_xds::encode::encode;
@@ -121,6 +121,9 @@ fn snapshot(settings: Settings, servers: &[GrpcServer]) -> Snapshot {
         discovery: GrpcDiscovery::Assignment,
         load_balancing: settings.load_balancing,
         max_requests: settings.max_requests,
+        subset: None,
+        labels: Labels::default(),
+        rules: Vec::new(),
     })));
     let endpoint = |server: &GrpcServer| Endpoint {
         ports: Some(Arc::new([EndpointPort {
@@ -136,6 +139,8 @@ fn snapshot(settings: Settings, servers: &[GrpcServer]) -> Snapshot {
         publish_not_ready: false,
         endpoints: Some(Arc::new(servers.iter().map(endpoint).collect())),
         for_grpc: None,
+        labels: Labels::default(),
+        spread: None,
     }));
     Snapshot {
         generation: 1,
