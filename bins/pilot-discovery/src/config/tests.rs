@@ -257,11 +257,7 @@ fn the_readme_is_true() {
     {
         assert!(readme.contains(&format!("| {}", port.port)), "{port}");
     }
-    let of_the_agent = ["xdsproxy", "sds", "dns"];
-    for scope in logging::SCOPES
-        .iter()
-        .filter(|scope| !of_the_agent.contains(&scope.name))
-    {
+    for scope in logging::SCOPES {
         assert!(
             readme.contains(&format!("`{}`", scope.name)),
             "{}",
