@@ -90,6 +90,32 @@ async fn a_strict_mesh() {
 }
 
 #[tokio::test]
+async fn everything_that_destination_rules_say() {
+    let rules = include_str!("acceptance/meshes/destination.yaml");
+    let files: Vec<_> = SHAPES
+        .into_iter()
+        .chain([("destination.yaml", rules)])
+        .collect();
+    check(&files, None, &[captured("redirect"), bound("none")]).await;
+}
+
+#[tokio::test]
+async fn certificates_of_destination_rules() {
+    let rules = include_str!("acceptance/meshes/destination_tls.yaml");
+    let files = [SHAPES[0], ("destination.yaml", rules)];
+    let world = World::start_with(&files, None, &[]).await;
+    let dump = validate(&world, &captured("redirect")).await;
+    for secret in [
+        "file-root:system",
+        "file-cert:/etc/certs/cert.pem~/etc/certs/key.pem",
+        "outbound_.17081_._.web.shop.svc.cluster.local",
+        "own.example.com",
+    ] {
+        assert!(dump.to_string().contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
 async fn every_form_of_access_log() {
     let config = |more: &str| format!("accessLogFile: /dev/null\n{more}");
     for more in [

@@ -14,6 +14,7 @@ mod capture;
 mod churn;
 mod custom_adapter;
 mod deploy;
+mod destination_rule;
 mod discovery;
 mod docs;
 mod envoy_static;

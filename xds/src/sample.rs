@@ -5,11 +5,13 @@ mod outline;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilothouse_core::mesh::{Mesh, MeshConfig};
+use pilothouse_core::mesh::{Mesh, MeshConfig, Rule, Source};
 use pilothouse_core::model::{
     ClusterId, DataPlane, Endpoint, Host, Interception, Labels, Locality, Location, NetworkId,
     Protocol, Proxy, Resolution, Service, ServiceKey, ServicePort, ServiceSource,
 };
+use pilothouse_core::registry::{Meta, RegistryId};
+use pilothouse_core::rules::{Resolved, RuleSpec};
 use serde_json::Value as Json;
 
 use crate::encode::encode;
@@ -116,6 +118,26 @@ pub(crate) fn mesh_with(
             mesh.set_endpoints(&key, Some(Arc::new(endpoints)));
         }
     }
+    mesh
+}
+
+/// The same mesh with a rule.
+pub(crate) fn with_rule(mut mesh: Mesh, kind: &str, name: (&str, &str), spec: &Json) -> Mesh {
+    let (namespace, name) = name;
+    let meta = Meta::new(kind, namespace, name);
+    let (spec, problems) = RuleSpec::parse("networking.istio.io/v1", kind, spec).unwrap();
+    assert_eq!(problems, []);
+    let key = meta.key.clone();
+    let rule = Rule {
+        source: Source {
+            registry: RegistryId::new("Static", "test"),
+            object: key.clone(),
+        },
+        resolved: Resolved::of(&meta, &spec),
+        meta,
+        spec,
+    };
+    mesh.set_rule(&key, Some(Arc::new(rule)));
     mesh
 }
 

@@ -11,7 +11,8 @@ pub(super) fn bootstrap(dump: &Value) -> Value {
     clusters.extend(
         all(dump, "dynamic_endpoint_configs").map(|entry| fixed(plain(&entry["endpoint_config"]))),
     );
-    clusters.push(discovery());
+    clusters.push(discovery("discovery"));
+    clusters.push(discovery("sds-grpc"));
     let mut listeners: Vec<_> = all(dump, "dynamic_listeners")
         .map(|entry| plain(&entry["active_state"]["listener"]))
         .collect();
@@ -78,12 +79,12 @@ fn serving(routes: Value) -> Value {
 }
 
 /// Nobody is asked when a file is checked, but somebody must be named.
-fn discovery() -> Value {
+fn discovery(name: &str) -> Value {
     json!({
-        "name": "discovery",
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": { "cluster_name": "discovery" },
+        "load_assignment": { "cluster_name": name },
         "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": { "http2_protocol_options": {} },

@@ -3,6 +3,8 @@
 mod balancing;
 mod limits;
 mod outlier;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
