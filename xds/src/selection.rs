@@ -272,7 +272,7 @@ pub struct ForGrpc {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ForDataPlane {
     /// For [`DataPlane::Envoy`].
-    Envoy(ForEnvoy),
+    Envoy(Box<ForEnvoy>),
     /// For [`DataPlane::Grpc`].
     Grpc(ForGrpc),
 }
@@ -306,7 +306,7 @@ impl Selection {
                 },
             },
             data_plane: match proxy.data_plane {
-                DataPlane::Envoy => ForDataPlane::Envoy(ForEnvoy::of(mesh, proxy)),
+                DataPlane::Envoy => ForDataPlane::Envoy(Box::new(ForEnvoy::of(mesh, proxy))),
                 DataPlane::Grpc => ForDataPlane::Grpc(ForGrpc {
                     domain: proxy.id.domain.clone(),
                 }),

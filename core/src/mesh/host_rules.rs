@@ -14,11 +14,14 @@ use crate::rules::{HostKind, Reads, Resolved};
 
 pub use destination::Destinations;
 
+/// A kind of rules, the host that they are for as it is written, and their namespace.
+type OfHost = (HostKind, Host, NamespaceName);
+
 /// The rules in force, by what they are looked up by.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Index {
     /// By kind, host as written, and namespace; the oldest first.
-    hosts: Map<(HostKind, Host, NamespaceName), Arc<[Arc<Rule>]>>,
+    hosts: Map<OfHost, Arc<[Arc<Rule>]>>,
     /// The rules that depend on a host without being for it.
     referring: Map<Host, Arc<BTreeSet<ObjectKey>>>,
     /// Those that are for some clients of their namespace only.

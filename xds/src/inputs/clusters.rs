@@ -20,7 +20,7 @@ use crate::view::{View, proxied_port, proxied_ports};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ClusterInput {
     /// A port of a service.
-    Outbound(OutboundCluster),
+    Outbound(Box<OutboundCluster>),
     /// [`names::BLACK_HOLE`].
     BlackHole,
     /// [`names::PASSTHROUGH`].
@@ -141,13 +141,13 @@ impl Generator for Clusters {
             _ => {
                 let (service, port, governed) = governed(view, &projection.selected, name)?;
                 let discovery = discovery(mesh, &service, projection, &governed)?;
-                ClusterInput::Outbound(OutboundCluster {
+                ClusterInput::Outbound(Box::new(OutboundCluster {
                     service,
                     port,
                     discovery,
                     connect_timeout,
                     governed,
-                })
+                }))
             }
         };
         Some(Input::Cluster(input))

@@ -159,7 +159,7 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                 .map(|last| Endpoint {
                     weight: u32::from(*last / 2),
                     labels: [("version", (last % 3).to_string())].into_iter().collect(),
-                    locality: Locality::parse(if last % 2 == 0 { "r/a" } else { "r/b" }),
+                    locality: Locality::parse(if last.is_multiple_of(2) { "r/a" } else { "r/b" }),
                     ..Endpoint::at(address(last))
                 })
                 .collect();
@@ -329,7 +329,7 @@ fn proxies() -> Vec<Proxy> {
             0 => Labels::default(),
             _ => [("app", "web")].into_iter().collect(),
         },
-        locality: Locality::parse(if last % 2 == 0 { "r/a" } else { "r/b" }),
+        locality: Locality::parse(if last.is_multiple_of(2) { "r/a" } else { "r/b" }),
         network: NetworkId::default(),
         cluster: ClusterId::default(),
         interception,

@@ -24,10 +24,10 @@ pub(super) fn apply(cluster: &mut Cluster, input: &OutboundCluster) {
         limits::retry_budget(cluster, budget);
     }
     // Where clients dial endpoints themselves, nobody chooses among them.
-    if input.discovery != Discovery::OriginalDestination {
-        if let Some(balancer) = &blocks.load_balancer {
-            balancing::apply(cluster, balancer);
-        }
+    if input.discovery != Discovery::OriginalDestination
+        && let Some(balancer) = &blocks.load_balancer
+    {
+        balancing::apply(cluster, balancer);
     }
     if let Some(detection) = &blocks.outlier_detection {
         outlier::apply(cluster, detection);

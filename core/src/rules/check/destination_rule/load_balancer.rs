@@ -132,7 +132,7 @@ fn ring(at: &At<'_>, size: u32) {
 
 fn is_prime(number: u32) -> bool {
     let mut divisors = (2..).take_while(|divisor: &u32| divisor.saturating_mul(*divisor) <= number);
-    number > 1 && divisors.all(|divisor| number % divisor != 0)
+    number > 1 && divisors.all(|divisor| !number.is_multiple_of(divisor))
 }
 
 fn warm_up(at: &At<'_>, warmup: &Warmup) {

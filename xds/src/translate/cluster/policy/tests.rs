@@ -149,7 +149,7 @@ fn versions_of_http() {
     let check = |http: Json, expected: &str| {
         let found = under(json!({"connectionPool": {"http": http}}));
         let options = &found["typed_extension_protocol_options"][HTTP_OPTIONS];
-        assert_eq!(options.to_string().contains(expected), true, "{options}");
+        assert!(options.to_string().contains(expected), "{options}");
     };
     check(
         json!({"h2UpgradePolicy": "UPGRADE"}),
@@ -355,7 +355,7 @@ fn the_clients_namespace_goes_first_then_the_services_then_the_root() {
     let mine = ("bank", "a.b.com", ".", selects("web"));
     let others = ("bank", "a.b.com", ".", selects("db"));
     let check = |rules: &[_], expected| assert_eq!(connections(rules, "bank"), expected);
-    check(&[root.clone()], Some(1));
+    check(std::slice::from_ref(&root), Some(1));
     check(&[root.clone(), of_service.clone()], Some(2));
     check(
         &[root.clone(), of_service.clone(), of_client.clone()],
