@@ -13,6 +13,8 @@ pub mod tasks;
 pub mod value;
 pub mod version;
 
+use std::error::Error;
+
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -22,6 +24,18 @@ pub const USAGE: u8 = 64;
 /// What to exit with when a command line was not understood, or asked for help: 0 for help, else [`USAGE`].
 pub fn exit_code(error: &clap::Error) -> u8 {
     if error.use_stderr() { USAGE } else { 0 }
+}
+
+/// What an error says, and what has caused it, in one line.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 /// Whether a flag was given on the command line.

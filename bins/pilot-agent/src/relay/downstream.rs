@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pilothouse_process::causes;
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
 use tonic::Status;
@@ -19,7 +20,6 @@ use super::requests::Requests;
 use super::responses::{OpenStream, Responses};
 use super::sieve::Sieve;
 use super::tasks::Tasks;
-use super::upstream::because;
 use super::{Counters, Limits, Variant};
 
 /// What every stream of Envoy's needs. Clones share it.
@@ -74,7 +74,7 @@ impl Downstream {
             .serve_connection(TokioIo::new(stream), service)
             .await
         {
-            tracing::debug!(target: "xdsproxy", error = because(&error), "a connection of Envoy's ends");
+            tracing::debug!(target: "xdsproxy", error = causes(&error), "a connection of Envoy's ends");
         }
     }
 
@@ -111,7 +111,7 @@ impl Downstream {
                 Ok(response) => break response,
                 Err(NotOpened::Unsent(unsent)) => request = unsent,
                 Err(NotOpened::Lost(error)) => {
-                    let why = because(&error);
+                    let why = causes(&error);
                     return Status::unavailable(format!("discovery is lost: {why}")).into_http();
                 }
             }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
+use pilothouse_process::causes;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Code, Status};
 
@@ -16,7 +17,6 @@ use super::Counters;
 use super::health::Health;
 use super::names::Subscription;
 use super::sieve::{Piece, Sieve};
-use super::upstream::because;
 
 /// The body of a response to Envoy. Discovery gets room only as Envoy takes what was sent.
 #[derive(Debug, Default)]
@@ -141,7 +141,7 @@ impl Carried {
                 },
                 Some(Err(error)) => {
                     self.over = true;
-                    let why = because(&error);
+                    let why = causes(&error);
                     tracing::debug!(target: "xdsproxy", why, "a stream is lost");
                     return Poll::Ready(Some(Frame::trailers(lost(&why))));
                 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use pilothouse_process::causes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -110,7 +111,7 @@ impl Connector {
                 biased;
                 ended = &mut driver => break match ended {
                     Ok(()) => "it has closed the connection".to_owned(),
-                    Err(error) => because(&error),
+                    Err(error) => causes(&error),
                 },
                 Ok(()) = verdicts.changed() => match verdicts.borrow_and_update().clone() {
                     Verdict::Untried => {}
@@ -151,15 +152,4 @@ impl Connector {
         }
         self.status.send_modify(|status| status.failed(why));
     }
-}
-
-/// An error of HTTP/2 with what is behind it.
-pub(super) fn because(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use pilothouse_process::causes;
 use tokio_util::sync::CancellationToken;
 
 use super::{Condition, EnvoyPages, Note};
@@ -84,7 +85,7 @@ async fn ask(envoy: &EnvoyPages) -> Result<(), String> {
         .map_err(|error| {
             format!(
                 "Envoy's admin page does not answer ({}): it is starting, or hangs",
-                with_sources(&error)
+                causes(&error)
             )
         })?;
     if answer.status != StatusCode::OK {
@@ -147,16 +148,6 @@ fn judge(page: &str, discovery: bool) -> Result<(), String> {
         return Err("Envoy has not started its workers yet".into());
     }
     Ok(())
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let _ = write!(text, ": {source}");
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

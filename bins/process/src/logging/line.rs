@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 
+use crate::causes;
+
 /// Longer texts are cut; a proxy chooses some of them.
 const LONGEST: usize = 4096;
 
@@ -24,14 +26,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            // Writing to a string cannot fail.
-            let _ = write!(text, ": {cause}");
-            source = cause.source();
-        }
-        self.push(field, Value::String(cut(text)));
+        self.push(field, Value::String(cut(causes(value))));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
