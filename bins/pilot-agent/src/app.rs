@@ -56,9 +56,7 @@ impl App {
     /// # Errors
     /// A socket cannot be bound, or a file cannot be read or written.
     pub async fn bind(config: Config, stop: CancellationToken) -> Result<Self> {
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
+        config.warn();
         let control = Control::new(config.ports.admin, drain(&config));
         let text = bootstrap::text(&config, Client::Envoy)?;
         let relay = if bootstrap::uses_relay(&config, &text) {

@@ -110,6 +110,15 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+impl Config {
+    /// Says in the log what the operator should know.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
 /// How Envoy runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvoyConfig {
@@ -230,12 +239,18 @@ pub fn parse<T: Into<OsString> + Clone>(
         .filter(|(name, _)| OF_ISTIO.contains(name))
         .map(|(_, matches)| flags::warnings(INERT, matches))
         .unwrap_or_default();
+    // A complaint shows how that subcommand is used.
+    let command = matches
+        .subcommand_name()
+        .and_then(|name| grammar.find_subcommand(name))
+        .cloned();
+    let mut command = command.unwrap_or(grammar);
     let resolve = |args| {
         resolve::config(args, warnings, around)
             .map(Box::new)
             .map_err(|problem| match problem {
                 resolve::Problem::Flag(text) => {
-                    Failure::Usage(grammar.error(ErrorKind::ValueValidation, text))
+                    Failure::Usage(command.error(ErrorKind::ValueValidation, text))
                 }
                 resolve::Problem::Source(text) => Failure::Source(text),
             })

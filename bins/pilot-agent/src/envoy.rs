@@ -61,7 +61,7 @@ pub enum Through {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Its binary is not there.
-    #[error("there is no Envoy at {}; say where it is with --binaryPath", .0.display())]
+    #[error("there is no Envoy at {}; say where it is with --binary-path", .0.display())]
     Missing(PathBuf, #[source] io::Error),
     /// The system does not start it.
     #[error("cannot start Envoy ({})", .0.display())]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use pilot_agent::app::App;
-use pilot_agent::config::{self, Command, Config, Failure, Surroundings};
+use pilot_agent::config::{self, Client, Command, Config, Failure, Surroundings};
 use pilot_agent::{bootstrap, iptables};
 use pilothouse_process::signals::Signals;
 use pilothouse_process::{collateral, exit_code, logging, version};
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Proxy(config) => proxy(*config).map(ExitCode::from),
-        Command::Bootstrap(config, client) => bootstrap::text(&config, client).map(print),
+        Command::Bootstrap(config, client) => show(&config, client).map(print),
         Command::Version(args) => Ok(print(version::text("pilot-agent", &args) + "\n")),
         Command::Iptables(args) => logged().and_then(|()| iptables::run(&args)).map(success),
         Command::CleanIptables(args) => logged().and_then(|()| iptables::clean(&args)).map(success),
@@ -50,6 +50,13 @@ async fn proxy(config: Config) -> Result<u8> {
         result = app.run() => result,
         signal = signals.ask_then_end(stop) => bail!("ended at once by a second signal, {signal}"),
     }
+}
+
+/// The bootstrap, and on standard error what the operator should know.
+fn show(config: &Config, client: Client) -> Result<String> {
+    logged()?;
+    config.warn();
+    bootstrap::text(config, client)
 }
 
 /// Waits for what needs no more than one thread.

@@ -41,6 +41,11 @@ fn usage_errors_exit_with_64_and_advise() {
         "[possible values: sidecar, router]",
     );
     check(&["prxy"], 64, "'proxy'");
+    check(
+        &["proxy", "--proxy-log-level", "loud"],
+        64,
+        "pilot-agent proxy [OPTIONS]",
+    );
     check(&[], 64, "Usage");
 }
 
@@ -54,6 +59,17 @@ fn what_is_printed() {
         &["bootstrap", "--grpc", "--ip", "10.0.0.1"],
         0,
         "xds_servers",
+    );
+    check(
+        &[
+            "bootstrap",
+            "--ip",
+            "10.0.0.1",
+            "--parentShutdownDuration",
+            "1s",
+        ],
+        0,
+        "--parentShutdownDuration has no effect",
     );
 }
 

@@ -248,7 +248,8 @@ pub(super) struct IdentityArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Discovery")]
 pub(super) struct DiscoveryArgs {
-    /// Where discovery is, HOST:PORT; of several, the next is asked when one fails.
+    /// Where discovery is, HOST:PORT; of several, the next is asked when one fails. Default: this machine, in a pod
+    /// istiod.istio-system.svc; port 15010, with MUTUAL_TLS 15012.
     #[arg(
         long = "discovery-address",
         alias = "discoveryAddress",
@@ -257,7 +258,7 @@ pub(super) struct DiscoveryArgs {
     )]
     pub discovery_address: Option<DiscoveryAddresses>,
 
-    /// Whether it is reached over mutual TLS.
+    /// Whether it is reached over mutual TLS. Default: NONE.
     #[arg(
         long = "control-plane-auth-policy",
         alias = "controlPlaneAuthPolicy",
@@ -280,7 +281,7 @@ pub(super) struct DiscoveryArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Envoy")]
 pub(super) struct EnvoyArgs {
-    /// The directory of what the agent writes: bootstrap and sockets.
+    /// The directory of what the agent writes: bootstrap and sockets. Default: /etc/istio/proxy.
     #[arg(long = "config-path", alias = "configPath", value_name = "DIR")]
     pub config_path: Option<PathBuf>,
 
@@ -382,7 +383,7 @@ pub(super) struct JobArgs {
     #[arg(long = "status-port", alias = "statusPort", value_name = "PORT")]
     pub status_port: Option<u16>,
 
-    /// Answer DNS for names of the mesh.
+    /// Answer DNS for names of the mesh. Default: ISTIO_META_DNS_CAPTURE, else false.
     #[arg(
         long,
         alias = "dnsCapture",

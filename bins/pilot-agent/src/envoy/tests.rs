@@ -259,7 +259,7 @@ fn a_binary_that_is_not_there_is_named() {
         .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no Envoy at /nowhere/envoy; say where it is with --binaryPath"
+            "there is no Envoy at /nowhere/envoy; say where it is with --binary-path"
         );
     }
 }
