@@ -63,6 +63,14 @@ impl View {
         view
     }
 
+    /// The same as the beginning of what `namespace` sees.
+    pub fn of_namespace(&self, namespace: &NamespaceName) -> Self {
+        Self {
+            namespace: Some(namespace.clone()),
+            ..self.clone()
+        }
+    }
+
     /// Follows a change of the services of these hosts, or of what rules say of them. A change of mesh config needs a new view.
     pub fn update(&mut self, mesh: &Mesh, hosts: &BTreeSet<Host>) {
         for host in hosts {

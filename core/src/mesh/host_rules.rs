@@ -1,6 +1,7 @@
 //! Rules that are looked up by host: indices, and what of them a client's namespace sees of a host.
 
 mod destination;
+mod names;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::registry::{Kind, ObjectKey};
 use crate::rules::{HostKind, Reads, Resolved};
 
 pub use destination::Destinations;
+use names::Names;
 
 /// A kind of rules, the host that they are for as it is written, and their namespace.
 type OfHost = (HostKind, Host, NamespaceName);
@@ -26,6 +28,12 @@ pub(super) struct Index {
     referring: Map<Host, Arc<BTreeSet<ObjectKey>>>,
     /// Those that are for some clients of their namespace only.
     selecting: Map<(NamespaceName, ObjectKey), Labels>,
+    /// The hosts of each namespace's rules.
+    owned: Map<NamespaceName, Arc<Names>>,
+    /// The hosts of rules that only some namespaces see.
+    hidden: Arc<Names>,
+    /// The hosts of rules that leave it to mesh config who sees them.
+    unstated: Arc<Names>,
     /// How many rules depend on what of a client.
     reads: Map<Reads, usize>,
 }
@@ -45,6 +53,7 @@ impl Index {
             all.sort_by(|a, b| age(a).cmp(&age(b)));
             self.hosts.insert_mut(at, all.into());
         }
+        self.count(rule, Names::insert);
         for host in unique(resolved.refers_to()) {
             let mut all = self.referring(&host);
             all.insert(key.clone());
@@ -77,6 +86,7 @@ impl Index {
                 self.hosts.insert_mut(at, others);
             }
         }
+        self.count(rule, Names::remove);
         for host in unique(resolved.refers_to()) {
             let mut all = self.referring(&host);
             all.remove(key);
@@ -96,6 +106,34 @@ impl Index {
                 count => self.reads.insert_mut(reads, count - 1),
             }
         }
+    }
+
+    /// Changes how often the hosts of a rule are counted.
+    fn count(&mut self, rule: &Rule, change: fn(&mut Names, &Host)) {
+        let Some(resolved) = &rule.resolved else {
+            return;
+        };
+        let hosts = unique(resolved.hosts());
+        let namespace = &rule.meta.key.namespace;
+        let mut owned = self
+            .owned
+            .get(namespace)
+            .map_or_else(Names::default, |names| Names::clone(names));
+        for host in &hosts {
+            change(&mut owned, host);
+        }
+        if owned.is_empty() {
+            self.owned.remove_mut(namespace);
+        } else {
+            self.owned.insert_mut(namespace.clone(), Arc::new(owned));
+        }
+        let names = match resolved.export_to() {
+            Some(Visibility::Public) => return,
+            Some(Visibility::Namespaces(_)) => &mut self.hidden,
+            None => &mut self.unstated,
+        };
+        let names = Arc::make_mut(names);
+        hosts.iter().for_each(|host| change(names, host));
     }
 
     fn referring(&self, host: &Host) -> BTreeSet<ObjectKey> {
@@ -140,6 +178,23 @@ impl Mesh {
             }),
         };
         (found != HostRules::default()).then_some(found)
+    }
+
+    /// Whether rules may say something else of a host to clients in `namespace` than to those that have nothing of their own,
+    /// as long as both mean the same service by it.
+    pub fn host_rules_may_differ(&self, namespace: &NamespaceName, host: &Host) -> bool {
+        let index = &self.host_rules;
+        let of = |names: &Arc<Names>| names.cover(host);
+        index.owned.get(namespace).is_some_and(of)
+            || of(&index.hidden)
+            || !self.shows_unstated() && of(&index.unstated)
+    }
+
+    /// Whether everybody sees rules that do not say who does.
+    fn shows_unstated(&self) -> bool {
+        let config = self.config();
+        config.default_destination_rule_export_to == ExportTo::All
+            && config.default_virtual_service_export_to == ExportTo::All
     }
 
     /// The rules of this kind and namespace that are for this very host as it is written, wildcards by their own name: the

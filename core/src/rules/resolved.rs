@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::RuleSpec;
 use super::resolve::{self, DestinationRule};
-use crate::model::{Host, Labels};
+use crate::model::{Host, Labels, Visibility};
 use crate::registry::Meta;
 
 /// The kinds of rules that are looked up by host.
@@ -61,6 +61,13 @@ impl Resolved {
     pub fn refers_to(&self) -> Vec<Host> {
         match self {
             Self::Destination(_) => Vec::new(),
+        }
+    }
+
+    /// Who sees it; `None`: what mesh config says.
+    pub fn export_to(&self) -> Option<&Visibility> {
+        match self {
+            Self::Destination(rule) => rule.export_to.as_ref(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod automatic;
 pub(crate) mod build;
+mod destinations;
 mod guard;
 mod merge;
 mod objects;

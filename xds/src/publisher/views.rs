@@ -148,7 +148,10 @@ impl Views {
         let view = if hosts.is_empty() {
             self.common.clone()
         } else {
-            View::build(mesh, Some(namespace))
+            // Where nothing differs, it is the common view.
+            let mut view = self.common.of_namespace(namespace);
+            view.update(mesh, &hosts);
+            view
         };
         Own { view, hosts }
     }
@@ -159,8 +162,12 @@ impl Views {
             (None, None) => true,
             _ => false,
         };
-        let (service, rules) = seen(mesh, Some(namespace), host);
-        !same(service, self.common.service(host))
-            || rules.as_ref() != self.common.rules(host).map(|rules| &**rules)
+        if !same(mesh.visible(namespace, host), self.common.service(host)) {
+            return true;
+        }
+        mesh.host_rules_may_differ(namespace, host) && {
+            let (_, rules) = seen(mesh, Some(namespace), host);
+            rules.as_ref() != self.common.rules(host).map(|rules| &**rules)
+        }
     }
 }
