@@ -305,3 +305,66 @@ async fn a_grpc_client_shares_load_assignments_with_envoys_and_nothing_else() {
     let (hers, his) = (assignment(&*grpc).unwrap(), assignment(&*envoy).unwrap());
     assert!(Arc::ptr_eq(&hers, &his));
 }
+
+#[tokio::test(start_paused = true)]
+async fn rules_for_some_clients_and_by_locality_reach_those_that_are_connected() {
+    let world = World::start();
+    let mut all = vec![
+        service("a.com", None, &[]),
+        part("a.com", &["10.0.0.8", "10.0.0.7"]),
+    ];
+    if let Value::Endpoints(part) = &mut all[1].value {
+        part.endpoints[0].locality = Locality::parse("r/far");
+        part.endpoints[1].locality = Locality::parse("r/near");
+    }
+    world.put(all.clone()).await;
+    world.updates.synced().await.unwrap();
+    let client = |last: u8, app: &str| Proxy {
+        addresses: vec![ip(last)],
+        labels: [("app", app)].into_iter().collect(),
+        locality: Locality::parse("r/near"),
+        ..sidecar()
+    };
+    let (web, other) = (
+        world.connect(client(1, "web")).await,
+        world.connect(client(2, "db")).await,
+    );
+    let has = |attached: &dyn Attachment| {
+        let snapshot = attached.current().unwrap();
+        let name = "outbound|80||a.com";
+        let json = |body| crate::json::any_to_json(body).unwrap().to_string();
+        let cluster = json(&snapshot.clusters.get(name).unwrap().body);
+        let assignment = json(&snapshot.assignments.bodies.get(name).unwrap().body);
+        (
+            cluster.contains("outlier_detection"),
+            assignment.contains(r#""priority":1"#),
+        )
+    };
+    let rule = |app: &str| {
+        let spec = json!({
+            "host": "a.com",
+            "trafficPolicy": {"outlierDetection": {}},
+            "workloadSelector": {"matchLabels": {"app": app}},
+        });
+        let kind = "DestinationRule";
+        let (spec, _) = RuleSpec::parse("networking.istio.io/v1", kind, &spec).unwrap();
+        Object {
+            meta: Meta::new(kind, "shop", "it"),
+            origin: Origin::new("test"),
+            value: Value::Rule(spec),
+        }
+    };
+    let check = async |rules: Vec<Object>, expected: [bool; 2]| {
+        let objects = all.iter().cloned().chain(rules).collect();
+        world.put(objects).await;
+        let expected = expected.map(|governed| (governed, governed));
+        world
+            .eventually(|| [has(&*web), has(&*other)] == expected)
+            .await;
+    };
+    check(vec![rule("web")], [true, false]).await;
+    check(vec![rule("db")], [false, true]).await;
+    check(vec![rule("nobody")], [false, false]).await;
+    check(vec![rule("web")], [true, false]).await;
+    check(vec![], [false, false]).await;
+}
