@@ -16,7 +16,7 @@ pub enum HostKind {
     Virtual,
 }
 
-/// See the [module](self).
+/// A rule as it is looked up: with names completed, defaults filled in and durations read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolved {
     /// A `DestinationRule`.
