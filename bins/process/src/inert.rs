@@ -22,6 +22,22 @@ enum Takes {
     Switch,
 }
 
+const ROTATION: &str = "log files are not rotated by the process: use the platform's log rotation";
+
+/// `--log_rotate`.
+pub const LOG_ROTATE: Inert = value("log_rotate", ROTATION);
+/// `--log_rotate_max_age`.
+pub const LOG_ROTATE_MAX_AGE: Inert = value("log_rotate_max_age", ROTATION);
+/// `--log_rotate_max_size`.
+pub const LOG_ROTATE_MAX_SIZE: Inert = value("log_rotate_max_size", ROTATION);
+/// `--log_rotate_max_backups`.
+pub const LOG_ROTATE_MAX_BACKUPS: Inert = value("log_rotate_max_backups", ROTATION);
+/// `--log_caller`.
+pub const LOG_CALLER: Inert = value(
+    "log_caller",
+    "log lines carry their scope; no caller is recorded",
+);
+
 /// These flags for the parser: hidden, and only looked at by [`warnings`].
 pub fn arguments(table: &'static [Inert]) -> impl Iterator<Item = Arg> {
     table.iter().map(|flag| {

@@ -1,13 +1,15 @@
 //! Flags of Istio's pilot-agent, of both its eras, that mean nothing here.
 
-use pilothouse_process::inert::{Inert, switch, value};
+use pilothouse_process::inert::{
+    Inert, LOG_CALLER, LOG_ROTATE, LOG_ROTATE_MAX_AGE, LOG_ROTATE_MAX_BACKUPS, LOG_ROTATE_MAX_SIZE,
+    switch, value,
+};
 
 const NO_HOT_RESTART: &str =
     "Envoy is not restarted beside its older self: what changes comes over xDS and SDS";
 const TRACING: &str = "where spans go is not part of the bootstrap";
 const TOKENS: &str = "no tokens are exchanged: certificates come from files";
 const MIXER: &str = "there is no Mixer";
-const ROTATION: &str = "log files are not rotated by the process: use the platform's log rotation";
 const NO_DEBUG: &str = "the agent has no debug listener; its pages are on --status-port";
 
 /// Every such flag, in the order of the documentation.
@@ -62,12 +64,9 @@ pub const INERT: &[Inert] = &[
     switch("profiling", "no profiles are served"),
     value("ctrlz_port", NO_DEBUG),
     value("ctrlz_address", NO_DEBUG),
-    value("log_rotate", ROTATION),
-    value("log_rotate_max_age", ROTATION),
-    value("log_rotate_max_size", ROTATION),
-    value("log_rotate_max_backups", ROTATION),
-    value(
-        "log_caller",
-        "log lines carry their scope; no caller is recorded",
-    ),
+    LOG_ROTATE,
+    LOG_ROTATE_MAX_AGE,
+    LOG_ROTATE_MAX_SIZE,
+    LOG_ROTATE_MAX_BACKUPS,
+    LOG_CALLER,
 ];

@@ -1,12 +1,14 @@
 //! Flags of Istio's pilot-discovery, of both its eras, that mean nothing here.
 
-use pilothouse_process::inert::{Inert, short, switch, value};
+use pilothouse_process::inert::{
+    Inert, LOG_CALLER, LOG_ROTATE, LOG_ROTATE_MAX_AGE, LOG_ROTATE_MAX_BACKUPS, LOG_ROTATE_MAX_SIZE,
+    short, switch, value,
+};
 
 const KUBERNETES: &str = "no Kubernetes registry is part of this binary";
 const CONSUL: &str = "no Consul registry is part of this binary";
 const PLAINTEXT: &str = "proxies are served in plaintext on --grpc-addr";
 const INJECTION: &str = "no injection or validation webhook is served";
-const ROTATION: &str = "log files are not rotated by the process: use the platform's log rotation";
 
 /// Every such flag, in the order of the documentation.
 pub const INERT: &[Inert] = &[
@@ -51,12 +53,9 @@ pub const INERT: &[Inert] = &[
         "discovery_cache",
         "what is shared between proxies is always computed once",
     ),
-    value("log_rotate", ROTATION),
-    value("log_rotate_max_age", ROTATION),
-    value("log_rotate_max_size", ROTATION),
-    value("log_rotate_max_backups", ROTATION),
-    value(
-        "log_caller",
-        "log lines carry their scope; no caller is recorded",
-    ),
+    LOG_ROTATE,
+    LOG_ROTATE_MAX_AGE,
+    LOG_ROTATE_MAX_SIZE,
+    LOG_ROTATE_MAX_BACKUPS,
+    LOG_CALLER,
 ];
