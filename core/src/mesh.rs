@@ -19,14 +19,14 @@ use crate::model::{
     ClusterId, Endpoint, Host, Namespace, NamespaceName, Network, NetworkId, Proxy, Service,
     ServiceKey, Workload, WorkloadKey,
 };
-use crate::registry::{ObjectKey, Origin, RegistryId};
+use crate::registry::{Kind, ObjectKey, Origin, RegistryId};
 use crate::rules::{Resolved, RuleSpec};
 
 pub use config::{
     AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
     ProxyDefaults,
 };
-pub use host_rules::{Destinations, HostRules, spellings};
+pub use host_rules::{Destinations, HostRules, Routing, spellings};
 pub use touched::Touched;
 
 /// The endpoints of one service, in a fixed order that does not depend on who reported them when.
@@ -50,7 +50,7 @@ pub struct Rule {
     pub meta: crate::registry::Meta,
     /// What it says.
     pub spec: RuleSpec,
-    /// What it means, for the kinds that speak of hosts.
+    /// What it means; `None` for kinds that are made into services or workloads, and for those without effect.
     pub resolved: Option<Resolved>,
 }
 
@@ -207,6 +207,24 @@ impl Mesh {
     /// All rules in force, by kind, namespace and name.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules.values()
+    }
+
+    /// The rules in force of this kind and namespace: the oldest first (absent is oldest), then by name.
+    pub fn rules_in(&self, kind: &'static str, namespace: &NamespaceName) -> Vec<&Arc<Rule>> {
+        let (kind, namespace) = (Kind::new(kind), namespace.clone());
+        let first = ObjectKey {
+            kind: kind.clone(),
+            namespace: namespace.clone(),
+            name: "".into(),
+        };
+        let all = self.rules.range(first..);
+        let mut found: Vec<_> = all
+            .take_while(|(key, _)| key.kind == kind && key.namespace == namespace)
+            .map(|(_, rule)| rule)
+            .collect();
+        // They come by name, and sorting keeps that.
+        found.sort_by_key(|rule| rule.meta.created);
+        found
     }
 
     /// The objects that a service and its endpoints come from.

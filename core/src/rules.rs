@@ -27,12 +27,32 @@ pub use resolved::{HostKind, Reads, Resolved};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum RuleSpec {
+    /// Who may ask for what.
+    AuthorizationPolicy(Arc<spec::AuthorizationPolicy>),
     /// What clients do once they have chosen a service.
     DestinationRule(Arc<spec::DestinationRule>),
+    /// A change of what Envoy gets, in Envoy's own words.
+    EnvoyFilter(Arc<spec::EnvoyFilter>),
+    /// What a router listens on, and for whom.
+    Gateway(Arc<spec::Gateway>),
+    /// What workloads demand of their clients' connections.
+    PeerAuthentication(Arc<spec::PeerAuthentication>),
+    /// How proxies are started.
+    ProxyConfig(Arc<spec::ProxyConfigRule>),
+    /// Which tokens requests may bear.
+    RequestAuthentication(Arc<spec::RequestAuthentication>),
     /// A service that no platform declares.
     ServiceEntry(Arc<spec::ServiceEntry>),
+    /// What a sidecar's clients reach, and how it is reached itself.
+    Sidecar(Arc<spec::Sidecar>),
+    /// What proxies report.
+    Telemetry(Arc<spec::Telemetry>),
+    /// Which service clients choose.
+    VirtualService(Arc<spec::VirtualService>),
     /// A workload that no platform declares.
     WorkloadEntry(Arc<spec::WorkloadEntry>),
+    /// What workloads of a kind have in common.
+    WorkloadGroup(Arc<spec::WorkloadGroup>),
 }
 
 /// Why an object is not read as a rule.
@@ -80,9 +100,19 @@ impl RuleSpec {
     /// The name of its kind.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::AuthorizationPolicy(_) => "AuthorizationPolicy",
             Self::DestinationRule(_) => "DestinationRule",
+            Self::EnvoyFilter(_) => "EnvoyFilter",
+            Self::Gateway(_) => "Gateway",
+            Self::PeerAuthentication(_) => "PeerAuthentication",
+            Self::ProxyConfig(_) => "ProxyConfig",
+            Self::RequestAuthentication(_) => "RequestAuthentication",
             Self::ServiceEntry(_) => "ServiceEntry",
+            Self::Sidecar(_) => "Sidecar",
+            Self::Telemetry(_) => "Telemetry",
+            Self::VirtualService(_) => "VirtualService",
             Self::WorkloadEntry(_) => "WorkloadEntry",
+            Self::WorkloadGroup(_) => "WorkloadGroup",
         }
     }
 }

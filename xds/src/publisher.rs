@@ -43,6 +43,7 @@ use crate::selection::Selection;
 use config::{Config, Work};
 use lacking::Lacking;
 use lane::Lane;
+use relevance::Clients;
 use seats::Seats;
 
 /// The publisher ended before it was told to.
@@ -178,11 +179,9 @@ impl Publisher {
         if !touched.is_empty() {
             let ips = relevance::addresses(&before, after, &touched);
             let mut seats = self.seats.standing_at(&ips);
-            if relevance::reads_differ(&before, after) {
-                seats.extend(self.seats.all());
-            } else {
-                let namespaces = relevance::namespaces(&before, after, &touched);
-                seats.extend(self.seats.in_namespaces(&namespaces));
+            match relevance::clients(&before, after, &touched) {
+                Clients::All => seats.extend(self.seats.all()),
+                Clients::In(namespaces) => seats.extend(self.seats.in_namespaces(&namespaces)),
             }
             self.pending
                 .seats

@@ -110,7 +110,7 @@ impl Whereabouts {
         }
         let labels = mesh.all_reads().filter_map(|reads| match reads {
             Reads::Label(key) => Some((key.clone(), label_of(proxy, key)?)),
-            Reads::Locality => None,
+            Reads::Locality | Reads::SourceLabel(_) => None,
         });
         Some(Self {
             locality: proxy.locality.clone(),

@@ -2,6 +2,7 @@
 
 mod destination;
 mod names;
+mod routing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::rules::{HostKind, Reads, Resolved};
 
 pub use destination::Destinations;
 use names::Names;
+pub use routing::Routing;
 
 /// A kind of rules, the host that they are for as it is written, and their namespace.
 type OfHost = (HostKind, Host, NamespaceName);
@@ -43,8 +45,13 @@ impl Index {
         let (Some(resolved), key) = (&rule.resolved, &rule.meta.key) else {
             return;
         };
-        for host in unique(resolved.hosts()) {
-            let at = (resolved.kind(), host, key.namespace.clone());
+        let hosts = resolved.host_kind().into_iter();
+        for (kind, host) in hosts.flat_map(|kind| {
+            unique(resolved.hosts())
+                .into_iter()
+                .map(move |host| (kind, host))
+        }) {
+            let at = (kind, host, key.namespace.clone());
             let mut all = self
                 .hosts
                 .get(&at)
@@ -73,8 +80,13 @@ impl Index {
         let (Some(resolved), key) = (&rule.resolved, &rule.meta.key) else {
             return;
         };
-        for host in unique(resolved.hosts()) {
-            let at = (resolved.kind(), host, key.namespace.clone());
+        let hosts = resolved.host_kind().into_iter();
+        for (kind, host) in hosts.flat_map(|kind| {
+            unique(resolved.hosts())
+                .into_iter()
+                .map(move |host| (kind, host))
+        }) {
+            let at = (kind, host, key.namespace.clone());
             let all = self.hosts.get(&at).into_iter().flat_map(|all| all.iter());
             let others: Arc<[_]> = all
                 .filter(|other| other.meta.key != *key)
@@ -158,6 +170,8 @@ fn age(rule: &Rule) -> impl Ord + '_ {
 pub struct HostRules {
     /// What clients do once they have chosen the host.
     pub destinations: Destinations,
+    /// How requests and connections to the host are routed by sidecars; `None`: to the service of that name.
+    pub routing: Option<Arc<Routing>>,
 }
 
 impl Mesh {
@@ -176,6 +190,7 @@ impl Mesh {
             destinations: service.map_or_else(Destinations::default, |service| {
                 destination::look_up(self, namespace, host, &service.key.namespace)
             }),
+            routing: routing::look_up(self, namespace, host).map(Arc::new),
         };
         (found != HostRules::default()).then_some(found)
     }

@@ -4,13 +4,23 @@
 //! refuse. A check looks at one object alone; what depends on others is found when rules are resolved.
 
 mod access_log;
+mod authorization_policy;
 mod destination_rule;
+mod envoy_filter;
 mod export_to;
+mod gateway;
 mod labels;
 mod mesh_config;
 mod name;
+mod peer_authentication;
+mod proxy_config;
+mod request_authentication;
 mod service_entry;
+mod sidecar;
+mod telemetry;
+mod virtual_service;
 mod workload_entry;
+mod workload_group;
 
 use super::RuleSpec;
 use super::at::Report;
@@ -23,9 +33,19 @@ pub fn check(meta: &Meta, spec: &RuleSpec) -> Vec<Problem> {
     let report = Report::default();
     let at = report.root("spec");
     match spec {
+        RuleSpec::AuthorizationPolicy(rule) => authorization_policy::check(&at, meta, rule),
         RuleSpec::DestinationRule(rule) => destination_rule::check(&at, meta, rule),
+        RuleSpec::EnvoyFilter(rule) => envoy_filter::check(&at, meta, rule),
+        RuleSpec::Gateway(rule) => gateway::check(&at, meta, rule),
+        RuleSpec::PeerAuthentication(rule) => peer_authentication::check(&at, meta, rule),
+        RuleSpec::ProxyConfig(rule) => proxy_config::check(&at, meta, rule),
+        RuleSpec::RequestAuthentication(rule) => request_authentication::check(&at, meta, rule),
         RuleSpec::ServiceEntry(entry) => service_entry::check(&at, meta, entry),
+        RuleSpec::Sidecar(rule) => sidecar::check(&at, meta, rule),
+        RuleSpec::Telemetry(rule) => telemetry::check(&at, meta, rule),
+        RuleSpec::VirtualService(rule) => virtual_service::check(&at, meta, rule),
         RuleSpec::WorkloadEntry(entry) => workload_entry::check(&at, entry),
+        RuleSpec::WorkloadGroup(rule) => workload_group::check(&at, meta, rule),
     }
     report.finish()
 }

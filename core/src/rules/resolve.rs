@@ -5,6 +5,7 @@ mod endpoint;
 mod host_name;
 mod mesh_config;
 mod service_entry;
+mod virtual_service;
 mod workload_entry;
 
 pub use destination_rule::{
@@ -16,6 +17,12 @@ pub use endpoint::endpoint_of;
 pub use host_name::host_name;
 pub use mesh_config::mesh_config;
 pub use service_entry::services;
+pub use virtual_service::{
+    Abort, Backoff, BodyBytes, Cors, Delay, DelegateRef, DirectResponse, Fault, GatewayRef,
+    HeaderMatch, HeaderOperations, HttpAction, HttpMatch, HttpRoute, HttpTarget, L4Match, L4Target,
+    Mirror, Operations, Place, Redirect, RedirectPort, Retries, Rewrite, StringMatch, Target,
+    TcpRoute, TlsMatch, TlsRoute, UriRewrite, VirtualService, virtual_service,
+};
 pub use workload_entry::workload;
 
 #[cfg(test)]

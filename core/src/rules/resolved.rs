@@ -1,9 +1,9 @@
-//! What a rule that speaks of hosts means, made once when it comes into force.
+//! What a rule means, made once when it comes into force.
 
 use std::sync::Arc;
 
 use super::RuleSpec;
-use super::resolve::{self, DestinationRule};
+use super::resolve::{self, DestinationRule, VirtualService};
 use crate::model::{Host, Labels, Visibility};
 use crate::registry::Meta;
 
@@ -21,6 +21,8 @@ pub enum HostKind {
 pub enum Resolved {
     /// A `DestinationRule`.
     Destination(Arc<DestinationRule>),
+    /// A `VirtualService`.
+    Virtual(Arc<VirtualService>),
 }
 
 /// What of a client a rule may depend on.
@@ -28,32 +30,49 @@ pub enum Resolved {
 pub enum Reads {
     /// Where it is.
     Locality,
-    /// The value of one of its labels.
+    /// The value of one of its labels, for clusters.
     Label(Arc<str>),
+    /// The value of one of its labels, for routes.
+    SourceLabel(Arc<str>),
 }
 
 impl Resolved {
-    /// What a checked rule means; `None` for one that does not speak of hosts.
+    /// What a checked rule means; `None` for kinds that are made into services or workloads, and for those without effect.
     pub fn of(meta: &Meta, spec: &RuleSpec) -> Option<Self> {
         match spec {
             RuleSpec::DestinationRule(spec) => resolve::destination_rule(meta, spec)
                 .map(Arc::new)
                 .map(Self::Destination),
-            RuleSpec::ServiceEntry(_) | RuleSpec::WorkloadEntry(_) => None,
+            RuleSpec::VirtualService(spec) => Some(Self::Virtual(Arc::new(
+                resolve::virtual_service(meta, spec),
+            ))),
+            RuleSpec::AuthorizationPolicy(_)
+            | RuleSpec::EnvoyFilter(_)
+            | RuleSpec::Gateway(_)
+            | RuleSpec::PeerAuthentication(_)
+            | RuleSpec::ProxyConfig(_)
+            | RuleSpec::RequestAuthentication(_)
+            | RuleSpec::ServiceEntry(_)
+            | RuleSpec::Sidecar(_)
+            | RuleSpec::Telemetry(_)
+            | RuleSpec::WorkloadEntry(_)
+            | RuleSpec::WorkloadGroup(_) => None,
         }
     }
 
-    /// How it is looked up.
-    pub fn kind(&self) -> HostKind {
+    /// How it is looked up by host; `None` for a kind that is not.
+    pub fn host_kind(&self) -> Option<HostKind> {
         match self {
-            Self::Destination(_) => HostKind::Destination,
+            Self::Destination(_) => Some(HostKind::Destination),
+            Self::Virtual(_) => Some(HostKind::Virtual),
         }
     }
 
-    /// The hosts that it is for, wildcards among them.
+    /// The hosts that it is for, wildcards among them; none for a kind that is not looked up by host.
     pub fn hosts(&self) -> Vec<Host> {
         match self {
             Self::Destination(rule) => vec![rule.host.clone()],
+            Self::Virtual(rule) => rule.mesh_hosts(),
         }
     }
 
@@ -61,6 +80,7 @@ impl Resolved {
     pub fn refers_to(&self) -> Vec<Host> {
         match self {
             Self::Destination(_) => Vec::new(),
+            Self::Virtual(rule) => rule.destinations(),
         }
     }
 
@@ -68,6 +88,7 @@ impl Resolved {
     pub fn export_to(&self) -> Option<&Visibility> {
         match self {
             Self::Destination(rule) => rule.export_to.as_ref(),
+            Self::Virtual(rule) => rule.export_to.as_ref(),
         }
     }
 
@@ -75,6 +96,16 @@ impl Resolved {
     pub fn selector(&self) -> Option<&Labels> {
         match self {
             Self::Destination(rule) => rule.selector.as_ref(),
+            Self::Virtual(_) => None,
+        }
+    }
+
+    /// Whether it has a part in what clients of its namespace (of all namespaces, if its own is the root) are sorted by, so
+    /// that they are looked at again when it changes.
+    pub fn selects_clients(&self) -> bool {
+        match self {
+            Self::Destination(rule) => rule.selector.is_some(),
+            Self::Virtual(_) => false,
         }
     }
 
@@ -85,6 +116,10 @@ impl Resolved {
                 let locality = rule.reads_locality().then_some(Reads::Locality);
                 let labels = rule.reads_labels().cloned().map(Reads::Label);
                 locality.into_iter().chain(labels).collect()
+            }
+            Self::Virtual(rule) => {
+                let labels = rule.source_labels();
+                labels.map(|key| Reads::SourceLabel(key.into())).collect()
             }
         }
     }

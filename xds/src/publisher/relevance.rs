@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use pilothouse_core::mesh::{Mesh, Touched};
 use pilothouse_core::model::{Host, NamespaceName, ServiceKey};
 use pilothouse_core::registry::ObjectKey;
+use pilothouse_core::rules::Resolved;
 
 use crate::inputs::endpoints_reach_configuration;
 
@@ -73,26 +74,35 @@ pub(super) fn hosts(before: &Mesh, after: &Mesh, touched: &Touched) -> BTreeSet<
     hosts
 }
 
-/// The namespaces with clients that rules select differently.
-pub(super) fn namespaces(
-    before: &Mesh,
-    after: &Mesh,
-    touched: &Touched,
-) -> BTreeSet<NamespaceName> {
+/// Proxies that rules may select differently.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Clients {
+    /// All.
+    All,
+    /// Those in these namespaces.
+    In(BTreeSet<NamespaceName>),
+}
+
+/// The proxies that are sorted by rules of which some changed.
+pub(super) fn clients(before: &Mesh, after: &Mesh, touched: &Touched) -> Clients {
     let selects = |mesh: &Mesh, key: &ObjectKey| {
         let resolved = mesh.rule(key).and_then(|rule| rule.resolved.as_ref());
-        resolved.is_some_and(|resolved| resolved.selector().is_some())
+        resolved.is_some_and(Resolved::selects_clients)
     };
-    touched
-        .rules
-        .iter()
+    let keys = touched.rules.iter();
+    let namespaces: BTreeSet<_> = keys
         .filter(|key| selects(before, key) || selects(after, key))
         .map(|key| key.namespace.clone())
-        .collect()
+        .collect();
+    let is_root = |mesh: &Mesh| namespaces.contains(&mesh.config().root_namespace);
+    if touched.config || is_root(before) || is_root(after) || reads_differ(before, after) {
+        return Clients::All;
+    }
+    Clients::In(namespaces)
 }
 
 /// Whether something of clients counts that did not count, or the reverse.
-pub(super) fn reads_differ(before: &Mesh, after: &Mesh) -> bool {
+fn reads_differ(before: &Mesh, after: &Mesh) -> bool {
     !before.all_reads().eq(after.all_reads())
 }
 

@@ -1,0 +1,138 @@
+//! `VirtualService` → how requests and connections to hosts are routed.
+
+mod http;
+mod l4;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::service_entry::visibility;
+use crate::model::{Host, NamespaceName, Visibility};
+use crate::registry::{Meta, ObjectKey};
+use crate::rules::spec;
+
+pub use http::{
+    Abort, Backoff, BodyBytes, Cors, Delay, DelegateRef, DirectResponse, Fault, HeaderMatch,
+    HeaderOperations, HttpAction, HttpMatch, HttpRoute, HttpTarget, Mirror, Operations, Redirect,
+    RedirectPort, Retries, Rewrite, StringMatch, UriRewrite,
+};
+pub use l4::{L4Match, L4Target, TcpRoute, TlsMatch, TlsRoute};
+
+/// A checked rule, with names completed and defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VirtualService {
+    /// Which object it is.
+    pub key: ObjectKey,
+    /// When it was made; absent counts as oldest.
+    pub created: Option<Timestamp>,
+    /// The hosts that clients ask for, wildcards among them; none: other rules delegate to this one.
+    pub hosts: Vec<Host>,
+    /// Where it is in force.
+    pub gateways: Arc<[GatewayRef]>,
+    /// Who sees it; `None`: what mesh config says.
+    pub export_to: Option<Visibility>,
+    /// What becomes of HTTP requests: the first that matches.
+    pub http: Vec<Arc<HttpRoute>>,
+    /// What becomes of TLS connections that are passed through: the first that matches.
+    pub tls: Vec<Arc<TlsRoute>>,
+    /// What becomes of other connections: the first that matches.
+    pub tcp: Vec<Arc<TcpRoute>>,
+}
+
+/// Where a rule is in force.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GatewayRef {
+    /// All sidecars: the reserved name `mesh`.
+    Mesh,
+    /// The routers that a `Gateway` selects.
+    Named {
+        /// Its namespace.
+        namespace: NamespaceName,
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+/// A part of a rule: it is named to authors.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The object in which it is written: of a route that was delegated, the object that it was delegated to.
+    pub rule: ObjectKey,
+    /// The object that delegates, if one does.
+    pub by: Option<ObjectKey>,
+    /// Such as `spec.http[2]`.
+    pub field: Arc<str>,
+}
+
+/// Where traffic goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The service.
+    pub host: Host,
+    /// A part of its endpoints; empty: all.
+    pub subset: Arc<str>,
+    /// Which of its ports; `None`: the only one that it has, or the one that the client asked for.
+    pub port: Option<u16>,
+}
+
+/// What a checked rule means.
+pub fn virtual_service(meta: &Meta, _: &spec::VirtualService) -> VirtualService {
+    VirtualService {
+        key: meta.key.clone(),
+        created: meta.created,
+        hosts: Vec::new(),
+        gateways: [GatewayRef::Mesh].into(),
+        export_to: visibility(&[], &meta.key.namespace),
+        http: Vec::new(),
+        tls: Vec::new(),
+        tcp: Vec::new(),
+    }
+}
+
+impl VirtualService {
+    /// Its place among rules for one host: age (absent is oldest), then name and namespace.
+    pub fn age(&self) -> (Option<Timestamp>, &str, &NamespaceName) {
+        (self.created, &self.key.name, &self.key.namespace)
+    }
+
+    /// Whether it is in force on sidecars.
+    pub fn is_for_mesh(&self) -> bool {
+        self.gateways.contains(&GatewayRef::Mesh)
+    }
+
+    /// Its hosts, if it is in force on sidecars.
+    pub fn mesh_hosts(&self) -> Vec<Host> {
+        match self.is_for_mesh() {
+            true => self.hosts.clone(),
+            false => Vec::new(),
+        }
+    }
+
+    /// The services that it sends traffic to, copies among it.
+    pub fn destinations(&self) -> Vec<Host> {
+        let http = self.http.iter().flat_map(|route| {
+            let targets = match &route.action {
+                HttpAction::Route(targets) => &targets[..],
+                _ => &[],
+            };
+            let mirrors = route.mirrors.iter().map(|mirror| &mirror.to);
+            targets.iter().map(|target| &target.to).chain(mirrors)
+        });
+        let tls = self.tls.iter().flat_map(|route| &route.route);
+        let tcp = self.tcp.iter().flat_map(|route| &route.route);
+        let l4 = tls.chain(tcp).map(|target| &target.to);
+        http.chain(l4).map(|target| target.host.clone()).collect()
+    }
+
+    /// The client's labels that some of it depends on.
+    pub fn source_labels(&self) -> impl Iterator<Item = &str> {
+        let http = self.http.iter().flat_map(|route| &route.matches);
+        let tls = self.tls.iter().flat_map(|route| &route.matches);
+        let tcp = self.tcp.iter().flat_map(|route| &route.matches);
+        let labels = http.map(|one| &one.source_labels);
+        let labels = labels.chain(tls.map(|one| &one.l4.source_labels));
+        let labels = labels.chain(tcp.map(|one| &one.source_labels));
+        labels.flat_map(|labels| labels.iter().map(|(key, _)| key))
+    }
+}
