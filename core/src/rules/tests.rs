@@ -373,6 +373,7 @@ fn holds(kind: &str, value: &Value) {
                 assert_eq!(resolved.ports.len(), entry.ports.len());
             }
         }
+        other => assert_eq!(Resolved::of(&meta, other), Resolved::of(&meta, other)),
     }
 }
 
