@@ -373,7 +373,10 @@ fn holds(kind: &str, value: &Value) {
                 assert_eq!(resolved.ports.len(), entry.ports.len());
             }
         }
-        other => assert_eq!(Resolved::of(&meta, other), Resolved::of(&meta, other)),
+        other => assert_eq!(
+            super::Resolved::of(&meta, other),
+            super::Resolved::of(&meta, other)
+        ),
     }
 }
 
