@@ -42,6 +42,12 @@ const KINDS: &[RuleKind] = &[
         versions: NETWORKING_VERSIONS,
         read: |value, at| RuleSpec::WorkloadEntry(Arc::new(Decode::decode(value, at))),
     },
+    RuleKind {
+        name: "WorkloadGroup",
+        group: NETWORKING,
+        versions: NETWORKING_VERSIONS,
+        read: |value, at| RuleSpec::WorkloadGroup(Arc::new(Decode::decode(value, at))),
+    },
 ];
 
 /// All kinds of rules.

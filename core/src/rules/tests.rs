@@ -48,6 +48,13 @@ fn samples() -> Vec<(&'static str, Value)> {
         "address": "10.0.0.1", "ports": {"http": 8080}, "labels": {"app": "web"}, "network": "n", "locality": "a/b/c",
         "weight": 3, "serviceAccount": "web",
     });
+    let group = json!({
+        "metadata": {"labels": {"app": "web"}, "annotations": {"team": "web"}}, "template": endpoint, "location": "MESH_INTERNAL",
+        "probe": {
+            "initialDelaySeconds": 1, "timeoutSeconds": 2, "periodSeconds": 3, "successThreshold": 4, "failureThreshold": 5,
+            "httpGet": {"path": "/", "port": 80, "host": "h", "scheme": "HTTP", "httpHeaders": [{"name": "a", "value": "b"}]},
+        },
+    });
     let service = json!({
         "hosts": ["a.com", "*.b.com"],
         "addresses": ["10.1.0.0/16"],
@@ -112,6 +119,7 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("ServiceEntry", service),
         ("ServiceEntry", selecting),
         ("WorkloadEntry", endpoint),
+        ("WorkloadGroup", group),
         ("MeshConfig", config),
     ]
 }

@@ -23,6 +23,18 @@ pub(super) fn labels(at: &At<'_>, labels: &Labels) {
     }
 }
 
+/// The annotations of an object: keys as labels have them, and any text.
+pub(super) fn annotations(at: &At<'_>, annotations: &Labels) {
+    for (key, _) in annotations.iter() {
+        if !is_key(key) {
+            at.key(key).error_hint(
+                "is not an annotation's key",
+                "letters, digits, '-', '_' and '.' within, at most 63 characters, optionally after a DNS name and '/'",
+            );
+        }
+    }
+}
+
 /// A selector of workloads.
 pub(super) fn selector(at: &At<'_>, selector: &WorkloadSelector) {
     if selector.labels.is_empty() {

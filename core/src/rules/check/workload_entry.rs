@@ -41,6 +41,11 @@ pub(super) fn entry(
     service_ports: Option<&BTreeSet<&str>>,
 ) {
     address(at, entry, allowed);
+    said(at, entry, service_ports);
+}
+
+/// All that is wrong with an entry beside its address.
+fn said(at: &At<'_>, entry: &WorkloadEntry, service_ports: Option<&BTreeSet<&str>>) {
     let ports = at.field("ports");
     for (name, number) in entry.ports.iter() {
         let here = ports.key(name);
@@ -60,6 +65,15 @@ pub(super) fn entry(
     plain_text(&at.field("network"), &entry.network);
     plain_text(&at.field("locality"), &entry.locality);
     account(&at.field("serviceAccount"), &entry.service_account);
+}
+
+/// All that is wrong with what a group's entries begin with: an address may be missing, and whatever is there is as in an entry.
+pub(super) fn template(at: &At<'_>, entry: &WorkloadEntry) {
+    if entry.address.is_empty() {
+        said(at, entry, None);
+    } else {
+        self::entry(at, entry, Allowed::Any, None);
+    }
 }
 
 /// Whether an address is one that means another machine to everybody who dials it.
