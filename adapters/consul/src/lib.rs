@@ -1,0 +1,5 @@
+//! Consul as a registry: services, health and rules from a catalog.
+//!
+//! [`client`] speaks with Consul and knows nothing of a mesh.
+
+pub mod client;
