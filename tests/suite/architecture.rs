@@ -8,10 +8,11 @@ use serde_json::Value;
 
 /// What each package may depend on, of this workspace. Whatever is not here may depend on nothing of it.
 fn may_use(package: &str) -> &'static [&'static str] {
-    const ADAPTERS: [&str; 1] = ["pilothouse-static"];
+    const ADAPTERS: [&str; 2] = ["pilothouse-consul", "pilothouse-static"];
     match package {
         "pilothouse-xds" => &["pilothouse-core"],
-        adapter if ADAPTERS.contains(&adapter) => &["pilothouse-core"],
+        "pilothouse-manifests" => &["pilothouse-core"],
+        adapter if ADAPTERS.contains(&adapter) => &["pilothouse-core", "pilothouse-manifests"],
         "pilot-discovery" | "pilotctl" => &[
             "pilothouse-core",
             "pilothouse-xds",

@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_128;
 
+use pilothouse_manifests::{Finding, Reading, Unknown};
+
 use crate::disk::{Batch, Concern, Content, Layout, Listing, ReadError, Watches, content};
-use crate::reading::{Finding, Reading, Unknown};
 
 /// So long a file may be missing before its objects are removed.
 const GRACE: Duration = Duration::from_millis(100);

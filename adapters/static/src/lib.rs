@@ -1,12 +1,10 @@
 //! A directory of YAML and JSON as a registry, kept up to date through the platform's file events.
 //!
 //! ```text
-//! file events ──settling──► changed files ──reading──► objects, findings ──Tx──► store
+//! file events ──settling──► changed files ──manifests──► objects, findings ──Tx──► store
 //! ```
 //!
 //! - `disk` says which files there are and when one is worth reading; it does not know what is in them.
-//! - `text` turns text into objects as written, each with its place, and explains what is wrong with a snippet.
-//! - `reading` turns those into objects of the mesh. It is the one place that knows kinds.
 //! - `files` knows what each file last said, and finds what is different. Each file is a set of the registry.
 //!
 //! The crate knows nothing of xDS, and it holds no last good version of anything: the store does.
@@ -15,14 +13,13 @@ mod config;
 mod disk;
 mod files;
 mod offline;
-mod reading;
 mod registry;
-mod text;
 mod watched_file;
 
 pub use config::{ConfigError, StaticConfig};
 pub use disk::ReadError;
 pub use offline::{File, read, read_file, read_mesh_config, read_text};
-pub use reading::{Finding, Unknown};
+// What is found in files is shown to people as it is.
+pub use pilothouse_manifests::{Finding, Unknown};
 pub use registry::StaticRegistry;
 pub use watched_file::{WatchedFile, watch_file};

@@ -6,11 +6,10 @@ use std::path::Path;
 use pilothouse_core::mesh::MeshConfig;
 use pilothouse_core::registry::{Object, Origin, Problem};
 use pilothouse_core::rules::resolve;
+use pilothouse_manifests::{Finding, Format, Reading, Unknown, check_value};
 
 use crate::config::{ConfigError, StaticConfig};
 use crate::disk::{Content, Layout, ReadError, content};
-use crate::reading::{Finding, Reading, Unknown};
-use crate::text::{self, Format, Source};
 
 /// What one file says, and everything that is wrong with it.
 #[derive(Debug, Default)]
@@ -86,26 +85,13 @@ pub fn read_mesh_config(path: &Path) -> Result<(Option<MeshConfig>, Vec<Finding>
         Content::Unreadable(error) => return Err(error),
         Content::Gone => return Err(absent(path)),
     };
-    let source = Source {
-        path: &name,
-        text: text.strip_prefix('\u{feff}').unwrap_or(&text),
-    };
     let mut config = None;
-    let read = text::value(source, |value| match resolve::mesh_config(value) {
+    let finding = check_value(&name, &text, |value| match resolve::mesh_config(value) {
         Ok((good, warnings)) => {
             config = Some(good);
             warnings
         }
         Err(problems) => problems,
-    });
-    let (line, problems) = match read {
-        Ok(problems) => (1, problems),
-        Err(fault) => (fault.line, fault.problems),
-    };
-    let finding = (!problems.is_empty()).then(|| Finding {
-        key: None,
-        at: source.origin(line),
-        problems,
     });
     Ok((config, finding.into_iter().collect()))
 }

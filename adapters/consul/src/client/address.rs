@@ -63,12 +63,12 @@ impl FromStr for Address {
         if authority.as_str().contains('@') {
             return Err(bad("credentials belong into CONSUL_HTTP_AUTH"));
         }
-        let port = match authority.port_u16() {
-            Some(port) => port,
-            None if authority.port().is_some() => {
-                return Err(bad("the port is no number below 65536"));
-            }
+        let written = authority.as_str().strip_prefix(authority.host());
+        let port = match written.and_then(|rest| rest.strip_prefix(':')) {
             None => PORT,
+            Some(text) => text
+                .parse()
+                .map_err(|_| bad("the port is no number below 65536"))?,
         };
         let host = authority
             .host()

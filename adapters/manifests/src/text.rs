@@ -24,9 +24,9 @@ use pilothouse_core::registry::{ObjectKey, Problem};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// How a file is written.
+/// How a text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
     /// Documents between lines of `---`.
     Yaml,
     /// Values one after another.
@@ -35,7 +35,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// How a file of this name is written.
-    pub(crate) fn of(path: &str) -> Self {
+    pub fn of(path: &str) -> Self {
         let json = path
             .rsplit_once('.')
             .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("json"));
@@ -43,7 +43,7 @@ impl Format {
     }
 
     /// How a text without a name is written.
-    pub(crate) fn of_text(text: &str) -> Self {
+    pub fn of_text(text: &str) -> Self {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
         let is_json = text.trim_start().starts_with('{') && values.all(|value| value.is_ok());
         if is_json { Self::Json } else { Self::Yaml }

@@ -1,4 +1,4 @@
-//! From the text of one file to objects of the mesh.
+//! From one text to objects of the mesh.
 
 use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Severity, Value};
 use pilothouse_core::rules::{self, RuleSpec, Unreadable};
@@ -25,17 +25,17 @@ impl Finding {
     }
 }
 
-/// What one file says.
+/// What one text says: a file, or a key's value.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Reading {
+pub struct Reading {
     /// The objects that could be read. Which of two of one name counts is for the store to say.
-    pub(crate) objects: Vec<Object>,
+    pub objects: Vec<Object>,
     /// What is wrong with these and with the others.
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// What is wrong with the objects that could be read, if that was asked for.
-    pub(crate) checked: Vec<Finding>,
+    pub checked: Vec<Finding>,
     /// Objects of kinds that nothing here reads.
-    pub(crate) unknown: Vec<Unknown>,
+    pub unknown: Vec<Unknown>,
 }
 
 /// An object of a kind that is not read, and so has no effect.
@@ -59,13 +59,13 @@ enum Checks {
 }
 
 impl Reading {
-    /// Reads `text`, the content of the file called `path`.
-    pub(crate) fn of(path: &str, text: &str) -> Self {
+    /// Reads `text`, the content of what is called `path`; a path that ends in `.json` is JSON.
+    pub fn of(path: &str, text: &str) -> Self {
         Self::new(path, text, Format::of(path), Checks::Later)
     }
 
     /// The same, with the rules in it checked.
-    pub(crate) fn checked(path: &str, text: &str, format: Format) -> Self {
+    pub fn checked(path: &str, text: &str, format: Format) -> Self {
         Self::new(path, text, format, Checks::Here)
     }
 
@@ -165,6 +165,27 @@ fn decode(manifest: &Manifest<'_>) -> Decoded {
         Err(Unreadable::Spec(problems)) => Decoded::Bad(problems),
         Err(Unreadable::UnknownKind) => Decoded::Unknown,
     }
+}
+
+/// What is wrong with a text that is one value and not made of objects, as far as `check` can tell; `None`: nothing.
+pub fn check_value(
+    path: &str,
+    text: &str,
+    check: impl FnOnce(&serde_json::Value) -> Vec<Problem>,
+) -> Option<Finding> {
+    let source = Source {
+        path,
+        text: text.strip_prefix('\u{feff}').unwrap_or(text),
+    };
+    let (line, problems) = match text::value(source, check) {
+        Ok(problems) => (1, problems),
+        Err(fault) => (fault.line, fault.problems),
+    };
+    (!problems.is_empty()).then(|| Finding {
+        key: None,
+        at: source.origin(line),
+        problems,
+    })
 }
 
 #[cfg(test)]
