@@ -20,6 +20,8 @@ pub enum Extension {
     RequestWithoutQuery,
     /// Retries that go elsewhere.
     PreviousHosts,
+    /// Retries that go to other localities.
+    PreviousPriorities,
     /// Clusters of names, described by an extension instead of the cluster's own fields.
     DnsCluster,
     /// A resolver of names with settings.
@@ -50,13 +52,14 @@ const OLDEST: (u32, u32, u32) = (1, 36, 0);
 
 impl Extension {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Cors,
         Self::Fault,
         Self::GrpcStats,
         Self::FileAccessLog,
         Self::RequestWithoutQuery,
         Self::PreviousHosts,
+        Self::PreviousPriorities,
         Self::DnsCluster,
         Self::CaresResolver,
         Self::Router,
@@ -80,7 +83,12 @@ impl Extension {
         Self::RequestWithoutQuery,
     ];
     /// Those that route configurations can be without.
-    pub(crate) const OF_ROUTES: &[Self] = &[Self::PreviousHosts];
+    pub(crate) const OF_ROUTES: &[Self] = &[
+        Self::Cors,
+        Self::Fault,
+        Self::PreviousHosts,
+        Self::PreviousPriorities,
+    ];
 
     /// The name under which Envoy has it.
     pub const fn name(self) -> &'static str {
@@ -91,6 +99,7 @@ impl Extension {
             Self::FileAccessLog => "envoy.access_loggers.file",
             Self::RequestWithoutQuery => "envoy.formatter.req_without_query",
             Self::PreviousHosts => "envoy.retry_host_predicates.previous_hosts",
+            Self::PreviousPriorities => "envoy.retry_priorities.previous_priorities",
             Self::DnsCluster => "envoy.cluster.dns",
             Self::CaresResolver => "envoy.network.dns_resolver.cares",
             Self::Router => "envoy.filters.http.router",
@@ -116,6 +125,9 @@ impl Extension {
             }
             Self::PreviousHosts => {
                 "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+            }
+            Self::PreviousPriorities => {
+                "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
             }
             Self::DnsCluster => "envoy.extensions.clusters.dns.v3.DnsCluster",
             Self::CaresResolver => {
@@ -357,7 +369,7 @@ mod tests {
         use crate::selection::Selection;
         let (mesh, proxy) = everything();
         let of = |proxy: &Proxy| Selection::of(&mesh, proxy).envoy().unwrap().clone();
-        let other = of(&without([Extension::Cors, Extension::Router]));
+        let other = of(&without([Extension::GrpcStats, Extension::Router]));
         let stock = of(&proxy);
         assert_eq!(
             (&other.clusters, &other.routes),

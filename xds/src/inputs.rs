@@ -12,6 +12,7 @@ pub mod listeners;
 pub mod names;
 pub mod own;
 pub mod routes;
+pub mod routing;
 #[cfg(test)]
 mod tests;
 
@@ -95,6 +96,14 @@ pub fn endpoints_reach_configuration(service: &Service) -> bool {
         Resolution::Passthrough => proxied_ports(service).any(|(_, class)| class != Class::Http),
         Resolution::ClientSide | Resolution::DynamicDns | Resolution::Alias(_) => false,
     }
+}
+
+/// The hosts of rules that refer to `host` by another name of it.
+fn referring_by_alias(mesh: &Mesh, view: &View, host: &Host) -> BTreeSet<Host> {
+    let aliases = view.aliases(host).map(|alias| &alias.key.host);
+    aliases
+        .flat_map(|alias| mesh.hosts_referring(alias))
+        .collect()
 }
 
 /// Whether clients dial the endpoints of this service one by one: it has no address of its own, and endpoints may come and go.

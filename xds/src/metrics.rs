@@ -106,7 +106,7 @@ pub struct Metrics {
     /// Bytes of the longest message that a client has sent.
     pub received_max: Gauge,
     /// Streams of proxies that lack an extension, by its name.
-    pub missing_extensions: Each<RawCounter, 16>,
+    pub missing_extensions: Each<RawCounter, { Extension::ALL.len() }>,
     ages: Ages,
     /// Services that do not get a listener's address that they claim, because an older one has it.
     pub outbound_conflicts: Gauge,

@@ -152,6 +152,18 @@ pub fn topology<'a>(
     }
 }
 
+/// A client's labels that routes depend on, by key.
+pub type SourceLabels = Arc<[(Arc<str>, Arc<str>)]>;
+
+/// The labels of `proxy` that routes depend on; none as long as no rule reads any, so that all proxies share what they get.
+pub(crate) fn source_labels(mesh: &Mesh, proxy: &Proxy) -> SourceLabels {
+    let read = mesh.all_reads().filter_map(|reads| match reads {
+        Reads::SourceLabel(key) => Some((key.clone(), proxy.labels.get(key)?.into())),
+        _ => None,
+    });
+    read.collect()
+}
+
 /// The rules for some clients of a namespace only that are for `proxy`, sorted.
 fn selected(mesh: &Mesh, proxy: &Proxy) -> Arc<[ObjectKey]> {
     let mut all: Vec<_> = mesh
@@ -203,6 +215,8 @@ pub struct ForListeners {
     pub without: Missing,
     /// The rules for some clients only that are for it, sorted.
     pub selected: Arc<[ObjectKey]>,
+    /// Its labels that rules read.
+    pub labels: SourceLabels,
 }
 
 /// What routes read of a proxy.
@@ -218,6 +232,8 @@ pub struct ForRoutes {
     pub without: Missing,
     /// The rules for some clients only that are for it, sorted.
     pub selected: Arc<[ObjectKey]>,
+    /// Its labels that rules read.
+    pub labels: SourceLabels,
 }
 
 /// A port of a service that a proxy's workload answers.
@@ -266,6 +282,8 @@ pub struct ForEnvoy {
 pub struct ForGrpc {
     /// The DNS domain that short names are completed with.
     pub domain: Arc<str>,
+    /// Its labels that rules read.
+    pub labels: SourceLabels,
 }
 
 /// What applies to one kind of data plane alone.
@@ -309,6 +327,7 @@ impl Selection {
                 DataPlane::Envoy => ForDataPlane::Envoy(Box::new(ForEnvoy::of(mesh, proxy))),
                 DataPlane::Grpc => ForDataPlane::Grpc(ForGrpc {
                     domain: proxy.id.domain.clone(),
+                    labels: source_labels(mesh, proxy),
                 }),
             },
         }
@@ -340,6 +359,7 @@ impl ForEnvoy {
             .and_then(|port| port.parse().ok())
             .filter(|port| *port != 0);
         let selected = selected(mesh, proxy);
+        let labels = source_labels(mesh, proxy);
         Self {
             clusters: ForClusters {
                 family,
@@ -355,6 +375,7 @@ impl ForEnvoy {
                 http_proxy,
                 without: missing.among(Extension::OF_LISTENERS),
                 selected: selected.clone(),
+                labels: labels.clone(),
             },
             routes: ForRoutes {
                 addresses: Addressing::of(proxy),
@@ -362,6 +383,7 @@ impl ForEnvoy {
                 http_proxy: http_proxy.is_some(),
                 without: missing.among(Extension::OF_ROUTES),
                 selected,
+                labels,
             },
             own: ForOwn {
                 interception: proxy.interception,

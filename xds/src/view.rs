@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pilothouse_core::mesh::{HostRules, Mesh};
+use pilothouse_core::mesh::{HostRules, Mesh, Routing};
 use pilothouse_core::model::{
     Cidr, Host, NamespaceName, Protocol, Resolution, Service, ServicePort,
 };
@@ -91,6 +91,15 @@ impl View {
     /// What rules say of `host`; `None`: nothing.
     pub fn rules(&self, host: &Host) -> Option<&Arc<HostRules>> {
         self.rules.get(host)
+    }
+
+    /// The hosts that rules route and no service has, with what they say.
+    pub fn unserved(&self) -> impl Iterator<Item = (&Host, &Routing)> {
+        let routed = self
+            .rules
+            .iter()
+            .filter_map(|(host, rules)| Some((host, &**rules.routing.as_ref()?)));
+        routed.filter(|(host, _)| !self.services.contains_key(*host))
     }
 
     /// All services, by host.

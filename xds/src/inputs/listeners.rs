@@ -14,9 +14,9 @@ use std::time::Duration;
 use pilothouse_core::mesh::{AccessLog, Mesh, OutboundPolicy};
 use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 
-use super::destination::Forwarding;
 pub use super::own::{InboundChain, VirtualInbound};
-use super::{Generator, Input, Lost};
+use super::routing::Connections;
+use super::{Generator, Input, Lost, referring_by_alias};
 use crate::extensions::{Extension, Missing, WITHOUT_QUERY};
 use crate::names;
 use crate::resource::{Name, ResourceType};
@@ -96,14 +96,12 @@ impl HttpChain {
 pub struct TcpChain {
     /// The service.
     pub service: ServiceKey,
-    /// Its cluster.
-    pub cluster: Name,
     /// To which addresses; none stands for all.
     pub cidrs: Vec<Cidr>,
-    /// With which server name.
-    pub server_name: Option<Host>,
-    /// How.
-    pub forwarding: Forwarding,
+    /// With which server names; none stands for all, and for no TLS.
+    pub server_names: Vec<Host>,
+    /// Where they go.
+    pub to: Connections,
 }
 
 /// Where connections go that no chain takes.
@@ -113,10 +111,8 @@ pub enum Rest {
     Service {
         /// The service.
         service: ServiceKey,
-        /// Its cluster.
-        cluster: Name,
-        /// How.
-        forwarding: Forwarding,
+        /// Where they go.
+        to: Connections,
     },
     /// Wherever outbound traffic goes that no service claims.
     Policy(OutboundPolicy),
@@ -166,9 +162,12 @@ impl Generator for Listeners {
         projection: &ForListeners,
         host: &Host,
     ) -> BTreeSet<Name> {
-        view.service(host)
-            .map(|service| names_of(mesh, projection, service))
-            .unwrap_or_default()
+        let mut hosts = referring_by_alias(mesh, view, host);
+        hosts.insert(host.clone());
+        let services = hosts.iter().filter_map(|host| view.service(host));
+        services
+            .flat_map(|service| names_of(mesh, projection, service))
+            .collect()
     }
 
     fn input(mesh: &Mesh, view: &View, projection: &ForListeners, name: &Name) -> Option<Input> {

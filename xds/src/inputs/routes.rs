@@ -8,10 +8,11 @@ use std::sync::Arc;
 use pilothouse_core::mesh::{Mesh, OutboundPolicy};
 use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
 use pilothouse_core::registry::ObjectKey;
-use pilothouse_core::rules::resolve::HashBy;
+use pilothouse_core::rules::resolve::{GatewayRef, HashBy};
 
 use super::destination::Governed;
-use super::{Generator, Input, is_dialled_by_endpoint};
+use super::routing::{Client, Routed, http_routes};
+use super::{Generator, Input, is_dialled_by_endpoint, referring_by_alias};
 use crate::extensions::Missing;
 use crate::names::{HTTP_PROXY_ROUTE, RouteName};
 use crate::resource::{Name, ResourceType};
@@ -25,6 +26,8 @@ pub struct RouteInput {
     pub name: RouteName,
     /// The services that it leads to, the one that goes first where two claim a name.
     pub members: Vec<Member>,
+    /// The hosts that rules speak of and no service has.
+    pub unserved: Vec<Unserved>,
     /// The DNS domain that short names are completed with.
     pub domain: Arc<str>,
     /// What becomes of requests that no service claims.
@@ -48,6 +51,22 @@ pub struct Member {
     pub hash_by: Option<HashBy>,
     /// The rules that say so.
     pub hash_rules: Vec<ObjectKey>,
+    /// What rules say of requests; where they say nothing, all go to the service.
+    pub routed: Vec<Routed>,
+}
+
+/// A host that rules speak of and no service has: they say where its requests go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unserved {
+    /// The host.
+    pub host: Host,
+    /// What rules say of requests for it.
+    pub routed: Vec<Routed>,
+}
+
+impl Unserved {
+    /// The port that clients ask such hosts for.
+    pub const PORT: u16 = 80;
 }
 
 /// Route configurations.
@@ -61,8 +80,10 @@ impl Generator for Routes {
 
     fn names(mesh: &Mesh, view: &View, projection: &ForRoutes) -> BTreeSet<Name> {
         let hosts = view.services().map(|service| &service.key.host);
+        let unserved = view.unserved().map(|(host, _)| host);
         hosts
-            .flat_map(|host| Self::names_of_host(mesh, view, projection, host))
+            .chain(unserved)
+            .flat_map(|host| names_of(mesh, view, projection, host))
             .collect()
     }
 
@@ -72,22 +93,9 @@ impl Generator for Routes {
         projection: &ForRoutes,
         host: &Host,
     ) -> BTreeSet<Name> {
-        let service = view.service(host).map(|service| match &service.resolution {
-            Resolution::Alias(target) => view.service(target),
-            _ => Some(service),
-        });
-        let mut names = BTreeSet::new();
-        let Some(service) = service.flatten() else {
-            return names;
-        };
-        for (port, class) in routed_ports(service) {
-            names.insert(RouteName::Port(port.port).name());
-            if has_http_proxy(mesh, projection) {
-                names.insert(HTTP_PROXY_ROUTE.into());
-            }
-            if class == Class::Auto && has_own_address(mesh, projection, service) {
-                names.insert(RouteName::Sniffed(service.key.host.clone(), port.port).name());
-            }
+        let mut names = names_of(mesh, view, projection, host);
+        for referring in referring_by_alias(mesh, view, host) {
+            names.append(&mut names_of(mesh, view, projection, &referring));
         }
         names
     }
@@ -96,6 +104,11 @@ impl Generator for Routes {
         let name = RouteName::parse(name.as_str())?;
         let member =
             |service: &Arc<Service>, port: &ServicePort| member(view, projection, service, port);
+        let shows_unserved = match &name {
+            RouteName::Port(number) => *number == Unserved::PORT,
+            RouteName::HttpProxy => has_http_proxy(mesh, projection),
+            RouteName::Sniffed(..) => false,
+        };
         let mut members: Vec<Member> = match &name {
             RouteName::Port(number) => {
                 let all = [Class::Http, Class::Auto]
@@ -120,7 +133,11 @@ impl Generator for Routes {
                 all.map(|(service, port)| member(service, port)).collect()
             }
         };
-        if members.is_empty() {
+        let unserved = match shows_unserved {
+            true => unserved(view, projection, &members),
+            false => Vec::new(),
+        };
+        if members.is_empty() && unserved.is_empty() {
             return None;
         }
         members.sort_by(|a, b| {
@@ -130,6 +147,7 @@ impl Generator for Routes {
         let input = RouteInput {
             name,
             members,
+            unserved,
             domain: projection.domain.clone(),
             outbound: mesh.config().outbound,
             without: projection.without,
@@ -148,7 +166,12 @@ fn member(
     let addresses = addresses.filter(is_virtual_ip);
     let governed = Governed::of(view, &projection.selected, &service.key.host, "", port.port);
     let hash_by = governed.as_ref().and_then(Governed::hash_by);
+    let rules = view.rules(&service.key.host);
+    let routing = rules.and_then(|rules| rules.routing.as_ref());
     Member {
+        routed: routing.map_or_else(Vec::new, |routing| {
+            http_routes(&client(view, projection, port.port), &routing.http)
+        }),
         // Other rules have no part in it.
         hash_rules: governed
             .filter(|_| hash_by.is_some())
@@ -161,6 +184,64 @@ fn member(
             .collect(),
         service: service.clone(),
         port: port.clone(),
+    }
+}
+
+/// The names of what the service that a host means has a part in, or the host itself if there is none.
+fn names_of(mesh: &Mesh, view: &View, projection: &ForRoutes, host: &Host) -> BTreeSet<Name> {
+    let service = view.service(host).map(|service| match &service.resolution {
+        Resolution::Alias(target) => view.service(target),
+        _ => Some(service),
+    });
+    let mut names = BTreeSet::new();
+    let Some(service) = service else {
+        let rules = view.rules(host).filter(|rules| rules.routing.is_some());
+        if rules.is_some() {
+            names.insert(RouteName::Port(Unserved::PORT).name());
+            names.extend(has_http_proxy(mesh, projection).then(|| HTTP_PROXY_ROUTE.into()));
+        }
+        return names;
+    };
+    let Some(service) = service else {
+        return names;
+    };
+    for (port, class) in routed_ports(service) {
+        names.insert(RouteName::Port(port.port).name());
+        if has_http_proxy(mesh, projection) {
+            names.insert(HTTP_PROXY_ROUTE.into());
+        }
+        if class == Class::Auto && has_own_address(mesh, projection, service) {
+            names.insert(RouteName::Sniffed(service.key.host.clone(), port.port).name());
+        }
+    }
+    names
+}
+
+/// The hosts that rules speak of and no service has. A wildcard that some service's requests are routed by is none of them:
+/// requests that no service claims go by policy there.
+fn unserved(view: &View, projection: &ForRoutes, members: &[Member]) -> Vec<Unserved> {
+    let client = client(view, projection, Unserved::PORT);
+    let is_served = |host: &Host| {
+        let mut hosts = members.iter().map(|member| &member.service.key.host);
+        host.is_wildcard() && hosts.any(|served| host.covers(served))
+    };
+    view.unserved()
+        .filter(|(host, _)| !is_served(host))
+        .map(|(host, routing)| Unserved {
+            host: host.clone(),
+            routed: http_routes(&client, &routing.http),
+        })
+        .filter(|unserved| !unserved.routed.is_empty())
+        .collect()
+}
+
+fn client<'a>(view: &'a View, projection: &'a ForRoutes, port: u16) -> Client<'a> {
+    Client {
+        view,
+        selected: &projection.selected,
+        at: &GatewayRef::Mesh,
+        port,
+        labels: &projection.labels,
     }
 }
 

@@ -1,39 +1,36 @@
 //! Route configurations.
 
+mod answers;
 mod domains;
+mod forward;
 mod hash;
+mod headers;
+mod matching;
+mod per_filter;
+mod retries;
+pub(super) mod rules;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::route::v3::retry_policy::{
-    RetryHostPredicate, retry_host_predicate,
-};
 use envoy_types::pb::envoy::config::route::v3::{
     Decorator, DirectResponseAction, RetryPolicy, Route, RouteAction, RouteConfiguration,
     RouteMatch, VirtualHost, route, route_action, route_match,
 };
-use envoy_types::pb::envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
-use envoy_types::util::pack_any;
 use pilothouse_core::mesh::OutboundPolicy;
 
 use super::common::{boolean, duration, uint};
 use super::{Message, Notes, Output};
-use crate::extensions::{Extension, Missing};
-use crate::inputs::routes::{Member, RouteInput};
+use crate::extensions::Missing;
+use crate::inputs::routes::{Member, RouteInput, Unserved};
 use crate::names::{self, RouteName};
 use crate::resource::{Cause, Name};
 
 /// The longest body of a response that a rule gives.
 const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
-/// How often a failed request is tried again.
-const RETRIES: u32 = 2;
-/// How often another endpoint is looked for that has not failed yet.
-const HOST_SELECTION_ATTEMPTS: i64 = 5;
-/// The failures after which a request has not been answered and may go elsewhere.
-const RETRY_ON: &str =
-    "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+/// How often a failed inbound request is tried again.
+const INBOUND_RETRIES: u32 = 2;
 /// The failures after which the workload has not seen the request.
 const INBOUND_RETRY_ON: &str = "reset-before-request";
 
@@ -51,6 +48,12 @@ pub(super) fn translate(input: &RouteInput) -> Output {
     } else {
         let mut domains = domains::of_members(input);
         let any = domains.claim_rest();
+        let unserved = domains.take_unserved();
+        for (host, domains) in input.unserved.iter().zip(unserved) {
+            if !domains.is_empty() {
+                hosts.push(unserved_host(host, domains, input.without, &mut notes));
+            }
+        }
         for (member, domains) in input.members.iter().zip(domains.into_lists()) {
             if !domains.is_empty() {
                 hosts.push(virtual_host(member, domains, input.without, &mut notes));
@@ -80,7 +83,7 @@ pub(super) fn inbound(
 ) -> RouteConfiguration {
     let retries = RetryPolicy {
         retry_on: INBOUND_RETRY_ON.into(),
-        num_retries: uint(RETRIES),
+        num_retries: uint(INBOUND_RETRIES),
         ..Default::default()
     };
     let action = RouteAction {
@@ -112,12 +115,26 @@ fn virtual_host(
 ) -> VirtualHost {
     let key = &member.service.key;
     notes.causes.insert(Cause::Service(key.clone()));
+    let name = names::virtual_host(&key.host, member.port.port);
+    if !member.routed.is_empty() {
+        let context = rules::Context {
+            port: member.port.port,
+            tls: false,
+            without,
+        };
+        return VirtualHost {
+            routes: rules::routes(&member.routed, context, notes),
+            name,
+            domains,
+            include_request_attempt_count: true,
+            ..Default::default()
+        };
+    }
     let rules = member.hash_rules.iter().cloned();
     notes.causes.extend(rules.map(Cause::Rule));
-    let name = names::virtual_host(&key.host, member.port.port);
     let cluster = names::outbound_cluster(member.port.port, "", &key.host);
     let action = RouteAction {
-        retry_policy: Some(retries(without)),
+        retry_policy: Some(retries::default(without)),
         hash_policy: member.hash_by.iter().map(hash::policy).collect(),
         ..to_cluster(cluster.as_str(), notes)
     };
@@ -128,6 +145,28 @@ fn virtual_host(
         }],
         name,
         domains,
+        include_request_attempt_count: true,
+        ..Default::default()
+    }
+}
+
+/// A host that rules speak of and no service has.
+fn unserved_host(
+    unserved: &Unserved,
+    domains: Vec<String>,
+    without: Missing,
+    notes: &mut Notes,
+) -> VirtualHost {
+    let port = Unserved::PORT;
+    let context = rules::Context {
+        port,
+        tls: false,
+        without,
+    };
+    VirtualHost {
+        name: names::virtual_host(&unserved.host, port),
+        domains,
+        routes: rules::routes(&unserved.routed, context, notes),
         include_request_attempt_count: true,
         ..Default::default()
     }
@@ -187,21 +226,4 @@ fn decorator(operation: &str) -> Option<Decorator> {
         operation: format!("{operation}/*"),
         ..Default::default()
     })
-}
-
-fn retries(without: Missing) -> RetryPolicy {
-    let elsewhere = !without.has(Extension::PreviousHosts);
-    let elsewhere = elsewhere.then(|| RetryHostPredicate {
-        name: Extension::PreviousHosts.name().into(),
-        config_type: Some(retry_host_predicate::ConfigType::TypedConfig(pack_any(
-            PreviousHostsPredicate::default(),
-        ))),
-    });
-    RetryPolicy {
-        retry_on: RETRY_ON.into(),
-        num_retries: uint(RETRIES),
-        retry_host_predicate: elsewhere.into_iter().collect(),
-        host_selection_retry_max_attempts: HOST_SELECTION_ATTEMPTS,
-        ..Default::default()
-    }
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Cidr, Host, Protocol, Service, ServiceKey};
+use pilothouse_core::rules::resolve::GatewayRef;
 
 use super::claims::{Claim, claimants};
 use super::slot::{Slot, is_open};
 use super::{HttpChain, Rest, TcpChain};
 use crate::inputs::Lost;
 use crate::inputs::destination::{Forwarding, Governed};
+use crate::inputs::routing::{Client, Connections, Kind, Way, ways};
 use crate::names::{self, RouteName};
 use crate::selection::ForListeners;
 use crate::view::{Class, View};
@@ -46,46 +48,43 @@ pub(super) fn divide(
     let mut taken: BTreeMap<Share, ServiceKey> = BTreeMap::new();
     let mut first = None;
     for (service, protocol, claim) in &claims {
-        let server_name = if slot.shares_requests() {
-            server_name(service, *protocol)
-        } else {
-            None
-        };
-        let mut won = Vec::new();
-        for share in shares(claim, server_name.as_ref()) {
-            match taken.entry(share) {
-                Entry::Vacant(free) => {
-                    won.push(free.key().clone());
-                    free.insert(service.key.clone());
+        for way in ways_to(view, projection, slot, service, *protocol, port) {
+            let mut won = Vec::new();
+            for share in shares(claim, &way) {
+                match taken.entry(share) {
+                    Entry::Vacant(free) => {
+                        won.push(free.key().clone());
+                        free.insert(service.key.clone());
+                    }
+                    // Of what a rule says of one service, the first that fits counts.
+                    Entry::Occupied(by) if *by.get() == service.key => {}
+                    Entry::Occupied(by) => drop(chains.lost.insert(Lost {
+                        service: service.key.clone(),
+                        to: by.get().clone(),
+                    })),
                 }
-                Entry::Occupied(by) => drop(chains.lost.insert(Lost {
-                    service: service.key.clone(),
-                    to: by.get().clone(),
-                })),
             }
+            // Whoever binds an address has nobody to pass on to: the first one has what nobody names.
+            let everything: Share = (None, None);
+            let is_own = way.to.said.is_none();
+            if slot == Slot::Loopback && is_own && !taken.contains_key(&everything) {
+                taken.insert(everything.clone(), service.key.clone());
+                won.push(everything.clone());
+            }
+            if won.contains(&everything) {
+                first = Some((service, *protocol, way.to.clone()));
+            }
+            chains.tcp.extend(tcp_chains(service, &way, won));
         }
-        // Whoever binds an address has nobody to pass on to: the first one has what nobody names.
-        let everything: Share = (None, None);
-        if slot == Slot::Loopback && !taken.contains_key(&everything) {
-            taken.insert(everything.clone(), service.key.clone());
-            won.push(everything);
-        }
-        if won.contains(&(None, None)) {
-            first = Some((service, *protocol));
-        }
-        chains
-            .tcp
-            .extend(tcp_chains(view, projection, service, port, won));
     }
-    chains.rest = first.map(|(service, _)| Rest::Service {
+    chains.rest = first.as_ref().map(|(service, _, to)| Rest::Service {
         service: service.key.clone(),
-        cluster: names::outbound_cluster(port, "", &service.key.host),
-        forwarding: forwarding(view, projection, service, port),
+        to: to.clone(),
     });
     let is_auto = claims.iter().any(|(_, protocol, _)| protocol.is_auto());
     let is_shared =
         slot.shares_requests() && (is_auto || view.on_port(port, Class::Http).next().is_some());
-    let alone = first.filter(|(_, protocol)| !slot.shares_requests() && protocol.is_auto());
+    let alone = first.filter(|(_, protocol, _)| !slot.shares_requests() && protocol.is_auto());
     if is_shared {
         let sniffed = slot == Slot::Wildcard || chains.rest.is_some();
         chains.http = Some(HttpChain {
@@ -94,7 +93,7 @@ pub(super) fn divide(
             services: some_of(&claims, view, port),
             without: projection.without,
         });
-    } else if let Some((service, _)) = alone {
+    } else if let Some((service, ..)) = alone {
         let route = RouteName::Sniffed(service.key.host.clone(), port).name();
         chains.http = Some(HttpChain {
             route,
@@ -122,51 +121,93 @@ fn some_of(claims: &[(Arc<Service>, Protocol, Claim)], view: &View, port: u16) -
         .collect()
 }
 
-fn shares(claim: &Claim, server_name: Option<&Host>) -> Vec<Share> {
-    let cidrs = claim
-        .cidrs
-        .iter()
-        .map(|cidr| (Some(*cidr), server_name.cloned()));
-    cidrs
-        .chain(claim.everywhere.then(|| (None, server_name.cloned())))
-        .collect()
-}
-
-/// The chains of what a service has, apart from the rest: one for all blocks of addresses, and one for its name anywhere.
-fn tcp_chains(
+/// The ways of connections to a service: as a rule says, or all to the service.
+fn ways_to(
     view: &View,
     projection: &ForListeners,
-    service: &Arc<Service>,
+    slot: Slot,
+    service: &Service,
+    protocol: Protocol,
     port: u16,
-    won: Vec<Share>,
-) -> Vec<TcpChain> {
-    let forwarding = forwarding(view, projection, service, port);
-    let cluster = names::outbound_cluster(port, "", &service.key.host);
-    let chain = |cidrs, server_name| TcpChain {
-        service: service.key.clone(),
-        cluster: cluster.clone(),
-        cidrs,
-        server_name,
-        forwarding: forwarding.clone(),
+) -> Vec<Way> {
+    let host = &service.key.host;
+    let client = Client {
+        view,
+        selected: &projection.selected,
+        at: &GatewayRef::Mesh,
+        port,
+        labels: &projection.labels,
     };
-    let (blocks, anywhere): (Vec<Share>, Vec<Share>) =
-        won.into_iter().partition(|(cidr, _)| cidr.is_some());
-    let name = blocks.first().and_then(|(_, name)| name.clone());
-    let cidrs: Vec<Cidr> = blocks.into_iter().filter_map(|(cidr, _)| cidr).collect();
-    let by_address = (!cidrs.is_empty()).then(|| chain(cidrs, name));
-    let by_name = anywhere
+    let kind = if protocol.is_tls() {
+        Kind::Tls
+    } else {
+        Kind::Tcp
+    };
+    let routing = view.rules(host).and_then(|rules| rules.routing.as_ref());
+    let said = routing.and_then(|routing| ways(&client, routing, kind));
+    let by_name = slot.shares_requests() && kind == Kind::Tls;
+    let governed = Governed::of(view, &projection.selected, host, "", port);
+    let own = || Way {
+        server_names: by_name.then(|| host.clone()).into_iter().collect(),
+        subnets: Vec::new(),
+        to: Connections::to(
+            names::outbound_cluster(port, "", host),
+            governed.map_or_else(Forwarding::default, |governed| governed.forwarding()),
+        ),
+    };
+    match said {
+        None => vec![own()],
+        // What a rule says of server names is all that there is; what it says of some addresses leaves the others.
+        Some(mut ways) => {
+            let leaves_some = ways.iter().all(|way| !way.subnets.is_empty());
+            if kind == Kind::Tcp && leaves_some {
+                ways.push(own());
+            }
+            ways
+        }
+    }
+}
+
+fn shares(claim: &Claim, way: &Way) -> Vec<Share> {
+    let cidrs: Vec<Option<Cidr>> = if way.subnets.is_empty() {
+        let blocks = claim.cidrs.iter().copied().map(Some);
+        blocks.chain(claim.everywhere.then_some(None)).collect()
+    } else {
+        way.subnets.iter().copied().map(Some).collect()
+    };
+    // `*` is whatever name there is, or none.
+    let name = |host: &Host| (host.as_str() != "*").then(|| host.clone());
+    let mut names: Vec<Option<Host>> = way.server_names.iter().map(name).collect();
+    if names.is_empty() || names.contains(&None) {
+        names = vec![None];
+    }
+    let of = |cidr: Option<Cidr>| names.iter().map(move |name| (cidr, name.clone()));
+    cidrs.into_iter().flat_map(of).collect()
+}
+
+/// The chains of what a service has of one way, apart from the rest: one for all blocks of addresses with the same names, and
+/// one for all names that are taken anywhere.
+fn tcp_chains(service: &Service, way: &Way, won: Vec<Share>) -> Vec<TcpChain> {
+    let mut by_cidr: BTreeMap<Option<Cidr>, Vec<Host>> = BTreeMap::new();
+    for (cidr, name) in won {
+        if cidr.is_some() || name.is_some() {
+            by_cidr.entry(cidr).or_default().extend(name);
+        }
+    }
+    let anywhere = by_cidr.remove(&None);
+    let mut by_names: BTreeMap<Vec<Host>, Vec<Cidr>> = BTreeMap::new();
+    for (cidr, names) in by_cidr {
+        by_names.entry(names).or_default().extend(cidr);
+    }
+    let chain = |cidrs, server_names| TcpChain {
+        service: service.key.clone(),
+        cidrs,
+        server_names,
+        to: way.to.clone(),
+    };
+    let by_address = by_names
         .into_iter()
-        .filter_map(|(_, name)| name)
-        .map(|name| chain(Vec::new(), Some(name)));
-    by_address.into_iter().chain(by_name).collect()
-}
-
-fn forwarding(view: &View, projection: &ForListeners, service: &Service, port: u16) -> Forwarding {
-    Governed::of(view, &projection.selected, &service.key.host, "", port)
-        .map_or_else(Forwarding::default, |governed| governed.forwarding())
-}
-
-/// The name by which TLS connections to a service are told from others at a shared address.
-fn server_name(service: &Service, protocol: Protocol) -> Option<Host> {
-    (protocol.is_tls() && service.key.host.as_str() != "*").then(|| service.key.host.clone())
+        .map(|(names, cidrs)| chain(cidrs, names));
+    let by_name = anywhere.map(|names| chain(Vec::new(), names));
+    by_address.chain(by_name).collect()
 }

@@ -6,10 +6,12 @@ use pilothouse_core::model::Cidr;
 
 use super::super::common::{boolean, uint};
 use super::super::http::{Routes, connection_manager};
+use super::super::route::rules;
 use super::super::{Notes, Output, tcp};
 use super::filters::{http_inspector, tls_inspector};
 use super::{by_policy, chain, inspected, listener, output, plain_http, unbound};
 use crate::inputs::listeners::{HttpProxy, OutboundListener, Rest, TcpChain, VirtualOutbound};
+use crate::inputs::routing::Connections;
 use crate::names;
 use crate::resource::Cause;
 
@@ -49,8 +51,8 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
     let mut chains: Vec<FilterChain> = Vec::new();
     for one in &input.tcp {
         notes.causes.insert(Cause::Service(one.service.clone()));
-        let filter = tcp::forward(one.cluster.as_str(), &one.forwarding, log, &mut notes);
-        chains.push(chain("", Some(matching(one)), filter));
+        let filter = tcp::connections(&one.to, log, &mut notes);
+        chains.push(said(chain("", Some(matching(one)), filter), &one.to));
     }
     if let Some(http) = &input.http {
         let causes = http.services.iter().cloned().map(Cause::Service);
@@ -61,14 +63,10 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
         chains.push(chain("", http.sniffed.then(plain_http), filter));
     }
     let mut rest = input.rest.as_ref().map(|rest| match rest {
-        Rest::Service {
-            service,
-            cluster,
-            forwarding,
-        } => {
+        Rest::Service { service, to } => {
             notes.causes.insert(Cause::Service(service.clone()));
-            let filter = tcp::forward(cluster.as_str(), forwarding, log, &mut notes);
-            chain("", None, filter)
+            let filter = tcp::connections(to, log, &mut notes);
+            said(chain("", None, filter), to)
         }
         Rest::Policy(policy) => chain(
             names::PASSTHROUGH_CHAIN,
@@ -91,7 +89,7 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
         )
     };
     let finds_http = input.http.as_ref().is_some_and(|http| http.sniffed);
-    if finds_http || input.tcp.iter().any(|one| one.server_name.is_some()) {
+    if finds_http || input.tcp.iter().any(|one| !one.server_names.is_empty()) {
         message = inspected(message, input.detection_timeout);
         message.listener_filters.push(tls_inspector());
     }
@@ -133,10 +131,19 @@ pub(super) fn http_proxy(input: &HttpProxy) -> Output {
     output(notes, message)
 }
 
+/// The chain with what says which rule it comes from.
+fn said(chain: FilterChain, to: &Connections) -> FilterChain {
+    let place = to.said.as_ref();
+    FilterChain {
+        metadata: place.and_then(|place| rules::said_by(place, None)),
+        ..chain
+    }
+}
+
 fn matching(chain: &TcpChain) -> FilterChainMatch {
     FilterChainMatch {
         prefix_ranges: chain.cidrs.iter().map(range).collect(),
-        server_names: chain.server_name.iter().map(ToString::to_string).collect(),
+        server_names: chain.server_names.iter().map(ToString::to_string).collect(),
         ..Default::default()
     }
 }

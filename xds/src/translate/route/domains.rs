@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use pilothouse_core::model::{Host, ServiceSource};
 
-use crate::inputs::routes::{Member, RouteInput};
+use crate::inputs::routes::{Member, RouteInput, Unserved};
 use crate::names::{RouteName, short_forms};
 
 /// The port that requests without one mean.
@@ -17,6 +17,7 @@ const DEFAULT_PORT: u16 = 80;
 /// The names of each member, in the order of the members.
 pub(super) struct Domains {
     lists: Vec<Vec<String>>,
+    unserved: Vec<Vec<String>>,
     taken: HashSet<String, foldhash::fast::RandomState>,
 }
 
@@ -24,6 +25,11 @@ impl Domains {
     /// Takes the name that stands for all others; whether it was there to be taken.
     pub(super) fn claim_rest(&mut self) -> bool {
         self.taken.insert("*".into())
+    }
+
+    /// The names of each host that no service has, in their order.
+    pub(super) fn take_unserved(&mut self) -> Vec<Vec<String>> {
+        std::mem::take(&mut self.unserved)
     }
 
     pub(super) fn into_lists(self) -> Vec<Vec<String>> {
@@ -44,11 +50,11 @@ impl Domains {
 pub(super) fn of_members(input: &RouteInput) -> Domains {
     let mut domains = Domains {
         lists: vec![Vec::new(); input.members.len()],
+        unserved: Vec::with_capacity(input.unserved.len()),
         taken: HashSet::default(),
     };
     let with_ports = input.name == RouteName::HttpProxy;
-    let spellings = |member: &Member, name: String| -> Vec<String> {
-        let port = member.port.port;
+    let spellings = |port: u16, name: String| -> Vec<String> {
         match with_ports {
             false => vec![name],
             true if port == DEFAULT_PORT => vec![format!("{name}:{port}"), name],
@@ -56,13 +62,18 @@ pub(super) fn of_members(input: &RouteInput) -> Domains {
         }
     };
     for (i, member) in input.members.iter().enumerate() {
-        for name in spellings(member, member.service.key.host.to_string()) {
+        for name in spellings(member.port.port, member.service.key.host.to_string()) {
             domains.claim(i, name);
         }
     }
+    for unserved in &input.unserved {
+        let mut names = spellings(Unserved::PORT, unserved.host.to_string());
+        names.retain(|name| domains.taken.insert(name.clone()));
+        domains.unserved.push(names);
+    }
     for (i, member) in input.members.iter().enumerate() {
         for name in derived(member, &input.domain) {
-            for name in spellings(member, name) {
+            for name in spellings(member.port.port, name) {
                 domains.claim(i, name);
             }
         }
