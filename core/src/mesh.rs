@@ -5,6 +5,8 @@
 
 mod config;
 mod host_rules;
+mod providers;
+mod sidecars;
 mod touched;
 mod visible;
 
@@ -25,6 +27,10 @@ use crate::rules::{Resolved, RuleSpec};
 pub use config::{
     AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
     ProxyDefaults,
+};
+pub use providers::{
+    Collector, DefaultProviders, FileLog, GrpcExport, GrpcLog, HttpExport, LogFormat, OpenTelemetry,
+    OtelLog, Provider, ProviderKind, Sampling, TagValue, TracingDefaults, Zipkin,
 };
 pub use host_rules::{Destinations, HostRules, Routing, spellings};
 pub use touched::Touched;

@@ -1,11 +1,12 @@
 //! Mesh config: settings that hold for the whole mesh, checked, with Istio's defaults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::providers::{DefaultProviders, FileLog, LogFormat, Provider, ProviderKind, TracingDefaults};
 use crate::model::{Host, NamespaceName, ServiceKey};
 
 /// What happens to outbound traffic that no service claims.
@@ -69,7 +70,7 @@ pub enum AccessLogEncoding {
 }
 
 /// The access log of every proxy.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct AccessLog {
     /// The file, such as `/dev/stdout`.
     pub file: Arc<str>,
@@ -94,6 +95,10 @@ pub struct ProxyDefaults {
     pub drain_duration: Duration,
     /// How long the agent drains before it ends Envoy.
     pub termination_drain_duration: Duration,
+    /// What agents find in their environment, by name.
+    pub environment: BTreeMap<Arc<str>, Arc<str>>,
+    /// What is said of spans.
+    pub tracing: TracingDefaults,
 }
 
 impl Default for ProxyDefaults {
@@ -105,6 +110,8 @@ impl Default for ProxyDefaults {
             concurrency: None,
             drain_duration: Duration::from_secs(45),
             termination_drain_duration: Duration::from_secs(5),
+            environment: BTreeMap::new(),
+            tracing: TracingDefaults::default(),
         }
     }
 }
@@ -140,6 +147,12 @@ pub struct MeshConfig {
     pub cluster_local: BTreeSet<Host>,
     /// What bootstraps are made from.
     pub default_config: ProxyDefaults,
+    /// What proxies report to, by name.
+    pub providers: BTreeMap<Arc<str>, Arc<Provider>>,
+    /// The providers that count where no rule names any.
+    pub default_providers: DefaultProviders,
+    /// Whether requests are traced where no rule says so.
+    pub enable_tracing: bool,
 }
 
 impl MeshConfig {
@@ -170,6 +183,28 @@ impl Default for MeshConfig {
             proxy_http_port: None,
             cluster_local: BTreeSet::new(),
             default_config: ProxyDefaults::default(),
+            providers: built_in_providers(),
+            default_providers: DefaultProviders::default(),
+            enable_tracing: false,
         }
     }
+}
+
+/// The providers that are there without being written, as in Istio.
+fn built_in_providers() -> BTreeMap<Arc<str>, Arc<Provider>> {
+    let envoy = ProviderKind::FileLog(FileLog {
+        path: "/dev/stdout".into(),
+        format: LogFormat::Default(AccessLogEncoding::Text),
+        omit_empty: false,
+    });
+    let all = [
+        ("envoy", envoy),
+        ("prometheus", ProviderKind::Prometheus),
+        ("stackdriver", ProviderKind::Inert("stackdriver")),
+    ];
+    let all = all.into_iter().map(|(name, kind)| {
+        let name = Arc::from(name);
+        (Arc::clone(&name), Arc::new(Provider { name, kind }))
+    });
+    all.collect()
 }

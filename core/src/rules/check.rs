@@ -5,6 +5,7 @@
 
 mod access_log;
 mod authorization_policy;
+mod cel;
 mod destination_rule;
 mod envoy_filter;
 mod export_to;
@@ -13,6 +14,7 @@ mod labels;
 mod mesh_config;
 mod name;
 mod peer_authentication;
+mod policy_target;
 mod proxy_config;
 mod request_authentication;
 mod service_entry;
@@ -26,6 +28,7 @@ use super::RuleSpec;
 use super::at::Report;
 use crate::registry::{Meta, Problem};
 
+pub(super) use gateway::CIPHERS;
 pub(super) use mesh_config::check as mesh_config;
 
 /// All that is wrong with a rule. One with an error among them must not be used.
@@ -44,6 +47,8 @@ pub fn check(meta: &Meta, spec: &RuleSpec) -> Vec<Problem> {
         RuleSpec::Sidecar(rule) => sidecar::check(&at, meta, rule),
         RuleSpec::Telemetry(rule) => telemetry::check(&at, meta, rule),
         RuleSpec::VirtualService(rule) => virtual_service::check(&at, meta, rule),
+        // Nothing carries them out, so that nothing can be wrong with what they say.
+        RuleSpec::TrafficExtension(_) | RuleSpec::WasmPlugin(_) => {}
         RuleSpec::WorkloadEntry(entry) => workload_entry::check(&at, entry),
         RuleSpec::WorkloadGroup(rule) => workload_group::check(&at, meta, rule),
     }
@@ -65,7 +70,8 @@ fn problems(kind: &str, spec: &serde_json::Value) -> Vec<String> {
         };
         format!("{letter} {}: {}", problem.path, problem.what)
     };
-    let found = match RuleSpec::parse("networking.istio.io/v1", kind, spec) {
+    let api_version = super::kinds::api_version(kind);
+    let found = match RuleSpec::parse(&api_version, kind, spec) {
         Ok((rule, mut found)) => {
             found.extend(check(&Meta::new(kind, "shop", "it"), &rule));
             found

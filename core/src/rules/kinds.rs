@@ -10,6 +10,12 @@ use super::spec::Decode;
 
 const NETWORKING: &str = "networking.istio.io";
 const NETWORKING_VERSIONS: &[&str] = &["v1", "v1beta1", "v1alpha3"];
+const SECURITY: &str = "security.istio.io";
+const SECURITY_VERSIONS: &[&str] = &["v1", "v1beta1"];
+const EXTENSIONS: &str = "extensions.istio.io";
+const EXTENSIONS_VERSIONS: &[&str] = &["v1alpha1"];
+const TELEMETRY: &str = "telemetry.istio.io";
+const TELEMETRY_VERSIONS: &[&str] = &["v1", "v1alpha1"];
 
 /// A kind of rule.
 #[derive(Debug)]
@@ -23,7 +29,25 @@ pub struct RuleKind {
     pub(super) read: fn(&Value, &At<'_>) -> RuleSpec,
 }
 
+impl RuleKind {
+    /// Whether its objects are carried out. Those of other kinds are read and checked, and have no effect.
+    pub fn is_carried_out(&self) -> bool {
+        self.group != SECURITY && self.group != EXTENSIONS
+    }
+
+    /// Whether a mesh without its objects lets through what its author wants to keep out.
+    pub fn protects(&self) -> bool {
+        self.group == SECURITY
+    }
+}
+
 const KINDS: &[RuleKind] = &[
+    RuleKind {
+        name: "AuthorizationPolicy",
+        group: SECURITY,
+        versions: SECURITY_VERSIONS,
+        read: |value, at| RuleSpec::AuthorizationPolicy(Arc::new(Decode::decode(value, at))),
+    },
     RuleKind {
         name: "DestinationRule",
         group: NETWORKING,
@@ -31,10 +55,52 @@ const KINDS: &[RuleKind] = &[
         read: |value, at| RuleSpec::DestinationRule(Arc::new(Decode::decode(value, at))),
     },
     RuleKind {
+        name: "EnvoyFilter",
+        group: NETWORKING,
+        versions: &["v1alpha3", "v1beta1", "v1"],
+        read: |value, at| RuleSpec::EnvoyFilter(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "Gateway",
+        group: NETWORKING,
+        versions: NETWORKING_VERSIONS,
+        read: |value, at| RuleSpec::Gateway(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "PeerAuthentication",
+        group: SECURITY,
+        versions: SECURITY_VERSIONS,
+        read: |value, at| RuleSpec::PeerAuthentication(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "RequestAuthentication",
+        group: SECURITY,
+        versions: SECURITY_VERSIONS,
+        read: |value, at| RuleSpec::RequestAuthentication(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
         name: "ServiceEntry",
         group: NETWORKING,
         versions: NETWORKING_VERSIONS,
         read: |value, at| RuleSpec::ServiceEntry(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "Telemetry",
+        group: TELEMETRY,
+        versions: TELEMETRY_VERSIONS,
+        read: |value, at| RuleSpec::Telemetry(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "TrafficExtension",
+        group: EXTENSIONS,
+        versions: EXTENSIONS_VERSIONS,
+        read: |value, at| RuleSpec::TrafficExtension(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "WasmPlugin",
+        group: EXTENSIONS,
+        versions: EXTENSIONS_VERSIONS,
+        read: |value, at| RuleSpec::WasmPlugin(Arc::new(Decode::decode(value, at))),
     },
     RuleKind {
         name: "WorkloadEntry",
@@ -50,9 +116,24 @@ const KINDS: &[RuleKind] = &[
     },
 ];
 
+/// For tests: the preferred version of the kind of this name.
+#[cfg(test)]
+pub(super) fn api_version(kind: &str) -> String {
+    let found = KINDS.iter().find(|known| known.name == kind);
+    found.map_or_else(
+        || "networking.istio.io/v1".to_owned(),
+        |kind| format!("{}/{}", kind.group, kind.versions[0]),
+    )
+}
+
 /// All kinds of rules.
 pub fn kinds() -> &'static [RuleKind] {
     KINDS
+}
+
+/// The kind whose objects are called so.
+pub(crate) fn kind_of(name: &str) -> Option<&'static RuleKind> {
+    KINDS.iter().find(|known| known.name == name)
 }
 
 /// The kind that an object of this `apiVersion` and `kind` has, whatever the version of its group.

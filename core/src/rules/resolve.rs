@@ -2,9 +2,13 @@
 
 mod destination_rule;
 mod endpoint;
+pub mod envoy_filter;
+mod gateway;
 mod host_name;
 mod mesh_config;
 mod service_entry;
+mod telemetry;
+mod sidecar;
 mod virtual_service;
 mod workload_entry;
 
@@ -14,9 +18,22 @@ pub use destination_rule::{
     RetryBudget, Subset, SubsetOf, Table, Tls, Tunnel, Warmup, destination_rule,
 };
 pub use endpoint::endpoint_of;
+pub use envoy_filter::{EnvoyFilter, current_filter_name};
+pub use gateway::{
+    Bind, ClientCertificate, Gateway, Security, Server, ServerCertificate, ServerHost, Termination,
+    gateway,
+};
 pub use host_name::host_name;
 pub use mesh_config::mesh_config;
 pub use service_entry::services;
+pub use telemetry::{
+    Counted, Effective, LogProvider, Logs, Metric, MetricsOf, MetricsOverride, Part, Spans, TagOverride,
+    Telemetry, TelemetrySide, TracingOf, effective, effective_rules, telemetry,
+};
+pub use sidecar::{
+    DefaultEndpoint, Egress, EgressBind, EgressListener, Elsewhere, Imported, Imports, Ingress,
+    IngressListener, IngressTls, Owner, Sidecar, sidecar,
+};
 pub use virtual_service::{
     Abort, Backoff, BodyBytes, Cors, Delay, DelegateRef, DirectResponse, Fault, GatewayRef,
     HeaderMatch, HeaderOperations, HttpAction, HttpMatch, HttpRoute, HttpTarget, L4Match, L4Target,

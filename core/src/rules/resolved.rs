@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::RuleSpec;
-use super::resolve::{self, DestinationRule, VirtualService};
+use super::resolve::{self, DestinationRule, Gateway, EnvoyFilter, Sidecar, Telemetry, VirtualService};
 use crate::model::{Host, Labels, Visibility};
 use crate::registry::Meta;
 
@@ -21,6 +21,14 @@ pub enum HostKind {
 pub enum Resolved {
     /// A `DestinationRule`.
     Destination(Arc<DestinationRule>),
+    /// A `Gateway`.
+    Gateway(Arc<Gateway>),
+    /// An `EnvoyFilter`.
+    EnvoyFilter(Arc<EnvoyFilter>),
+    /// A `Sidecar`.
+    Sidecar(Arc<Sidecar>),
+    /// A `Telemetry`.
+    Telemetry(Arc<Telemetry>),
     /// A `VirtualService`.
     Virtual(Arc<VirtualService>),
 }
@@ -43,18 +51,26 @@ impl Resolved {
             RuleSpec::DestinationRule(spec) => resolve::destination_rule(meta, spec)
                 .map(Arc::new)
                 .map(Self::Destination),
+            RuleSpec::EnvoyFilter(spec) => Some(Self::EnvoyFilter(Arc::new(
+                resolve::envoy_filter::envoy_filter(meta, spec),
+            ))),
+            RuleSpec::Sidecar(spec) => {
+                Some(Self::Sidecar(Arc::new(resolve::sidecar(meta, spec))))
+            }
+            RuleSpec::Gateway(spec) => Some(Self::Gateway(Arc::new(resolve::gateway(meta, spec)))),
+            RuleSpec::Telemetry(spec) => {
+                Some(Self::Telemetry(Arc::new(resolve::telemetry(meta, spec))))
+            }
             RuleSpec::VirtualService(spec) => Some(Self::Virtual(Arc::new(
                 resolve::virtual_service(meta, spec),
             ))),
             RuleSpec::AuthorizationPolicy(_)
-            | RuleSpec::EnvoyFilter(_)
-            | RuleSpec::Gateway(_)
             | RuleSpec::PeerAuthentication(_)
             | RuleSpec::ProxyConfig(_)
             | RuleSpec::RequestAuthentication(_)
             | RuleSpec::ServiceEntry(_)
-            | RuleSpec::Sidecar(_)
-            | RuleSpec::Telemetry(_)
+            | RuleSpec::TrafficExtension(_)
+            | RuleSpec::WasmPlugin(_)
             | RuleSpec::WorkloadEntry(_)
             | RuleSpec::WorkloadGroup(_) => None,
         }
@@ -63,7 +79,11 @@ impl Resolved {
     /// How it is looked up by host; `None` for a kind that is not.
     pub fn host_kind(&self) -> Option<HostKind> {
         match self {
+            Self::Gateway(_) => None,
             Self::Destination(_) => Some(HostKind::Destination),
+            Self::EnvoyFilter(_) => None,
+            Self::Sidecar(_) => None,
+            Self::Telemetry(_) => None,
             Self::Virtual(_) => Some(HostKind::Virtual),
         }
     }
@@ -71,7 +91,11 @@ impl Resolved {
     /// The hosts that it is for, wildcards among them; none for a kind that is not looked up by host.
     pub fn hosts(&self) -> Vec<Host> {
         match self {
+            Self::Gateway(_) => Vec::new(),
             Self::Destination(rule) => vec![rule.host.clone()],
+            Self::EnvoyFilter(_) => Vec::new(),
+            Self::Sidecar(_) => Vec::new(),
+            Self::Telemetry(_) => Vec::new(),
             Self::Virtual(rule) => rule.mesh_hosts(),
         }
     }
@@ -79,7 +103,11 @@ impl Resolved {
     /// The hosts on which it depends without being for them: what is made for its own hosts is made from these, too.
     pub fn refers_to(&self) -> Vec<Host> {
         match self {
+            Self::Gateway(_) => Vec::new(),
             Self::Destination(_) => Vec::new(),
+            Self::EnvoyFilter(_) => Vec::new(),
+            Self::Sidecar(_) => Vec::new(),
+            Self::Telemetry(_) => Vec::new(),
             Self::Virtual(rule) => rule.destinations(),
         }
     }
@@ -87,7 +115,11 @@ impl Resolved {
     /// Who sees it; `None`: what mesh config says.
     pub fn export_to(&self) -> Option<&Visibility> {
         match self {
+            Self::Gateway(_) => None,
             Self::Destination(rule) => rule.export_to.as_ref(),
+            Self::EnvoyFilter(_) => None,
+            Self::Sidecar(_) => None,
+            Self::Telemetry(_) => None,
             Self::Virtual(rule) => rule.export_to.as_ref(),
         }
     }
@@ -95,7 +127,12 @@ impl Resolved {
     /// The clients that it is for, within its own namespace; `None`: all.
     pub fn selector(&self) -> Option<&Labels> {
         match self {
+            // Routers are elsewhere than the rules that are for them.
+            Self::Gateway(_) => None,
             Self::Destination(rule) => rule.selector.as_ref(),
+            Self::EnvoyFilter(_) => None,
+            Self::Sidecar(_) => None,
+            Self::Telemetry(_) => None,
             Self::Virtual(_) => None,
         }
     }
@@ -104,7 +141,11 @@ impl Resolved {
     /// that they are looked at again when it changes.
     pub fn selects_clients(&self) -> bool {
         match self {
+            Self::Gateway(_) => false,
             Self::Destination(rule) => rule.selector.is_some(),
+            Self::EnvoyFilter(_) => true,
+            Self::Sidecar(_) => true,
+            Self::Telemetry(_) => true,
             Self::Virtual(_) => false,
         }
     }
@@ -112,11 +153,15 @@ impl Resolved {
     /// What of a client it depends on.
     pub fn reads(&self) -> Vec<Reads> {
         match self {
+            Self::Gateway(_) => Vec::new(),
             Self::Destination(rule) => {
                 let locality = rule.reads_locality().then_some(Reads::Locality);
                 let labels = rule.reads_labels().cloned().map(Reads::Label);
                 locality.into_iter().chain(labels).collect()
             }
+            Self::EnvoyFilter(_) => Vec::new(),
+            Self::Sidecar(_) => Vec::new(),
+            Self::Telemetry(_) => Vec::new(),
             Self::Virtual(rule) => {
                 let labels = rule.source_labels();
                 labels.map(|key| Reads::SourceLabel(key.into())).collect()

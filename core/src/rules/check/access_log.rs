@@ -44,7 +44,7 @@ pub(super) fn access_log(at: &At<'_>, config: &MeshConfig) {
 }
 
 /// Every text in a format of JSON is a format.
-fn json(at: &At<'_>, value: &Value) {
+pub(super) fn json(at: &At<'_>, value: &Value) {
     match value {
         Value::String(format) => text(at, format),
         Value::Array(items) => items
@@ -58,7 +58,8 @@ fn json(at: &At<'_>, value: &Value) {
     }
 }
 
-fn text(at: &At<'_>, format: &str) {
+/// A line with operators in it.
+pub(super) fn text(at: &At<'_>, format: &str) {
     let mut rest = format;
     while let Some(percent) = rest.find('%') {
         let (_, found) = rest.split_at(percent);

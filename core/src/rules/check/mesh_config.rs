@@ -1,5 +1,8 @@
 //! Checks of mesh config.
 
+pub(super) mod providers;
+pub(super) mod tracing;
+
 use std::time::Duration;
 
 use super::access_log::access_log;
@@ -66,10 +69,14 @@ pub(in crate::rules) fn check(at: &At<'_>, config: &MeshConfig) {
         port_number(&at.field("proxyHttpPort"), config.proxy_http_port);
     }
     access_log(at, config);
+    providers::providers(at, config);
     proxy_config(&at.field("defaultConfig"), &config.default_config);
 }
 
 fn proxy_config(at: &At<'_>, config: &ProxyConfig) {
+    if let Some(spans) = &config.tracing {
+        tracing::tracing(&at.field("tracing"), spans);
+    }
     let address = config.discovery_address.as_str();
     if !address.is_empty() && !is_host_and_port(address) {
         at.field("discoveryAddress").error_hint(

@@ -1,5 +1,7 @@
 //! Mesh config as written → as it holds.
 
+pub(super) mod providers;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -67,6 +69,9 @@ fn complete(written: &spec::MeshConfig) -> MeshConfig {
         access_log: (!written.access_log_file.is_empty()).then(|| access_log(written)),
         proxy_http_port: port(written.proxy_http_port),
         default_config: proxy_defaults(&written.default_config, default.default_config),
+        providers: providers::providers(&written.extension_providers, default.providers),
+        default_providers: providers::defaults(&written.default_providers),
+        enable_tracing: written.enable_tracing,
     }
 }
 
@@ -101,6 +106,16 @@ fn proxy_defaults(written: &spec::ProxyConfig, default: ProxyDefaults) -> ProxyD
         termination_drain_duration: written
             .termination_drain_duration
             .unwrap_or(default.termination_drain_duration),
+        environment: written
+            .proxy_metadata
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        tracing: written
+            .tracing
+            .as_ref()
+            .map(providers::tracing)
+            .unwrap_or_default(),
     }
 }
 

@@ -469,7 +469,9 @@ fn mesh_config_is_completed_with_defaults() {
             concurrency: Some(3),
             drain_duration: Duration::from_secs(4),
             termination_drain_duration: Duration::from_secs(5),
+            ..ProxyDefaults::default()
         },
+        ..MeshConfig::default()
     };
     assert_eq!(mesh_config(&written), Ok((expected, vec![])));
 }

@@ -1,11 +1,22 @@
 //! `MeshConfig`: settings for the whole mesh, as operators write them.
 
+mod providers;
+mod tracing;
+
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{Decode, Fields, object, one_of};
+use crate::model::Labels;
 use crate::rules::at::At;
+
+pub use providers::{
+    DefaultProviders, Empty, ExtensionProvider, FileAccessLog, GrpcAccessLog, GrpcService,
+    HttpHeader, HttpService, LogFormat, OpenTelemetry, OtelAccessLog, ResourceDetectors, Struct,
+    TraceContext, Zipkin,
+};
+pub use tracing::{CustomTag, Literal, Lookup, Tracing, ZipkinAddress};
 
 /// Mesh-wide settings; what is not written is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +51,12 @@ pub struct MeshConfig {
     pub proxy_http_port: u32,
     /// What bootstraps are made from.
     pub default_config: ProxyConfig,
+    /// What proxies report to.
+    pub extension_providers: Vec<ExtensionProvider>,
+    /// The providers that count where no rule names any.
+    pub default_providers: DefaultProviders,
+    /// Whether requests are traced where no rule says so.
+    pub enable_tracing: bool,
 }
 
 /// Outbound traffic that no service claims.
@@ -103,6 +120,10 @@ pub struct ProxyConfig {
     pub drain_duration: Option<Duration>,
     /// How long the agent drains before it ends Envoy.
     pub termination_drain_duration: Option<Duration>,
+    /// What agents find in their environment.
+    pub proxy_metadata: Labels,
+    /// What is said of spans.
+    pub tracing: Option<Tracing>,
 }
 
 /// Fields of Istio's `MeshConfig` that nothing here reads.
@@ -113,7 +134,6 @@ const MESH_WITHOUT_EFFECT: &[&str] = &[
     "certificates",
     "configSources",
     "defaultHttpRetryPolicy",
-    "defaultProviders",
     "disableEnvoyListenerLog",
     "disableMixerHttpReports",
     "disablePolicyChecks",
@@ -123,8 +143,6 @@ const MESH_WITHOUT_EFFECT: &[&str] = &[
     "enableEnvoyAccessLogService",
     "enablePrometheusMerge",
     "enableSdsTokenMount",
-    "enableTracing",
-    "extensionProviders",
     "h2UpgradePolicy",
     "ingressClass",
     "ingressControllerMode",
@@ -174,7 +192,6 @@ const PROXY_WITHOUT_EFFECT: &[&str] = &[
     "privateKeyProvider",
     "proxyBootstrapTemplatePath",
     "proxyHeaders",
-    "proxyMetadata",
     "proxyStatsMatcher",
     "readinessProbe",
     "runtimeValues",
@@ -183,7 +200,6 @@ const PROXY_WITHOUT_EFFECT: &[&str] = &[
     "statNameLength",
     "statsCompression",
     "statsdUdpAddress",
-    "tracing",
     "tracingServiceName",
     "zipkinAddress",
 ];
@@ -206,6 +222,9 @@ impl Decode for MeshConfig {
             access_log_format: f.get("accessLogFormat"),
             proxy_http_port: f.get("proxyHttpPort"),
             default_config: f.get("defaultConfig"),
+            extension_providers: f.get("extensionProviders"),
+            default_providers: f.get("defaultProviders"),
+            enable_tracing: f.get("enableTracing"),
         })
     }
 }
@@ -219,6 +238,8 @@ impl Decode for ProxyConfig {
             concurrency: f.get("concurrency"),
             drain_duration: f.get("drainDuration"),
             termination_drain_duration: f.get("terminationDrainDuration"),
+            proxy_metadata: f.get("proxyMetadata"),
+            tracing: f.get("tracing"),
         })
     }
 }
