@@ -42,6 +42,11 @@ impl Host {
         }
     }
 
+    /// `*`: what stands for all names.
+    pub fn any() -> Self {
+        Self("*".into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

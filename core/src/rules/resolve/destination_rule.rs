@@ -14,6 +14,7 @@ use crate::model::{Host, Labels, Visibility};
 use crate::registry::{Meta, ObjectKey};
 use crate::rules::spec;
 
+pub(super) use blocks::connection_pool;
 pub use merge::{Destination, DroppedSubset, SubsetOf};
 pub use policy::{
     Algorithm, Area, Blocks, ConnectionPool, FileTls, HashBy, Keepalive, LoadBalancer, LocalityLb,

@@ -150,7 +150,7 @@ fn area(written: &str) -> Area {
     }
 }
 
-fn connection_pool(written: &spec::ConnectionPool) -> ConnectionPool {
+pub(in crate::rules::resolve) fn connection_pool(written: &spec::ConnectionPool) -> ConnectionPool {
     let tcp = written.tcp.clone().unwrap_or_default();
     let http = written.http.clone().unwrap_or_default();
     ConnectionPool {

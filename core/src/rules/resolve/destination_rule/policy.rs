@@ -182,7 +182,7 @@ pub struct Area {
 }
 
 /// How many connections and requests there may be. `None` is no limit, and Envoy's default for times.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ConnectionPool {
     /// Connections to all endpoints together.
     pub max_connections: Option<u32>,
@@ -213,7 +213,7 @@ pub struct ConnectionPool {
 }
 
 /// How the kernel probes idle connections; `None` is the kernel's default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Keepalive {
     /// How many probes may fail.
     pub probes: Option<u32>,
