@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::resolve::{destination_rule, endpoint_of, mesh_config, services, workload};
+use super::kinds::api_version;
 use super::{RuleSpec, Unreadable, check, kind, kinds};
 use crate::model::{ClusterId, Workload};
 use crate::registry::{Meta, Problem, Severity};
@@ -55,6 +56,25 @@ fn samples() -> Vec<(&'static str, Value)> {
             "httpGet": {"path": "/", "port": 80, "host": "h", "scheme": "HTTP", "httpHeaders": [{"name": "a", "value": "b"}]},
         },
     });
+    let peers = json!({
+        "selector": {"matchLabels": {"app": "web"}}, "mtls": {"mode": "STRICT"}, "portLevelMtls": {"80": {"mode": "DISABLE"}},
+    });
+    let requests = json!({
+        "targetRefs": [{"kind": "Service", "name": "web"}],
+        "jwtRules": [{
+            "issuer": "a", "audiences": ["b"], "jwksUri": "https://c/d", "fromHeaders": [{"name": "x", "prefix": "y "}],
+            "fromParams": ["p"], "fromCookies": ["q"], "outputPayloadToHeader": "h", "forwardOriginalToken": true,
+            "outputClaimToHeaders": [{"header": "x-a", "claim": "a"}], "timeout": "1s", "spaceDelimitedClaims": ["scope"],
+        }],
+    });
+    let policy = json!({
+        "action": "CUSTOM", "provider": {"name": "opa"}, "selector": {"matchLabels": {"app": "web"}},
+        "rules": [{
+            "from": [{"source": {"principals": ["a"], "notIpBlocks": ["10.0.0.0/8"]}}],
+            "to": [{"operation": {"paths": ["/a/{*}"], "notPorts": ["80"]}}],
+            "when": [{"key": "request.headers[x]", "notValues": ["1"]}],
+        }],
+    });
     let service = json!({
         "hosts": ["a.com", "*.b.com"],
         "addresses": ["10.1.0.0/16"],
@@ -64,6 +84,17 @@ fn samples() -> Vec<(&'static str, Value)> {
         "endpoints": [endpoint],
         "exportTo": ["."],
         "subjectAltNames": ["x"],
+    });
+    let router = json!({
+        "selector": {"istio": "ingressgateway"},
+        "servers": [{
+            "port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "bind": "10.0.0.1", "hosts": ["shop/*.a.com", "./b.com"],
+            "name": "web", "tls": {
+                "mode": "MUTUAL", "serverCertificate": "/c", "privateKey": "/k", "caCertificates": "/ca",
+                "subjectAltNames": ["x"], "verifyCertificateHash": ["e".repeat(64)], "minProtocolVersion": "TLSV1_2",
+                "maxProtocolVersion": "TLSV1_3", "cipherSuites": ["AES128-SHA"],
+            },
+        }],
     });
     let selecting = json!({
         "hosts": ["a.com"], "ports": [{"number": 80, "name": "http"}], "resolution": "DNS",
@@ -116,11 +147,16 @@ fn samples() -> Vec<(&'static str, Value)> {
     });
     vec![
         ("DestinationRule", destination),
+        ("Gateway", router),
         ("ServiceEntry", service),
         ("ServiceEntry", selecting),
         ("WorkloadEntry", endpoint),
         ("WorkloadGroup", group),
         ("MeshConfig", config),
+        ("PeerAuthentication", peers),
+        ("RequestAuthentication", requests),
+        ("AuthorizationPolicy", policy),
+        ("WasmPlugin", json!({"url": "oci://a/b", "pluginConfig": {"a": [1]}})),
     ]
 }
 
@@ -291,7 +327,7 @@ fn holds(kind: &str, value: &Value) {
         }
         return;
     }
-    let (rule, warnings) = match RuleSpec::parse(V1, kind, value) {
+    let (rule, warnings) = match RuleSpec::parse(&api_version(kind), kind, value) {
         Err(Unreadable::Spec(problems)) => {
             assert!(is_fatal(&problems));
             assert!(
@@ -307,7 +343,7 @@ fn holds(kind: &str, value: &Value) {
     assert!(!is_fatal(&warnings));
     let shown = serde_json::to_value(&rule).unwrap();
     assert_eq!(
-        RuleSpec::parse(V1, kind, &shown),
+        RuleSpec::parse(&api_version(kind), kind, &shown),
         Ok((rule.clone(), vec![])),
         "what is shown reads as what was written"
     );
@@ -391,7 +427,7 @@ fn holds(kind: &str, value: &Value) {
 #[test]
 fn the_samples_are_fine() {
     for (kind, value) in samples().iter().filter(|(kind, _)| *kind != "MeshConfig") {
-        let (rule, problems) = RuleSpec::parse(V1, kind, value).unwrap();
+        let (rule, problems) = RuleSpec::parse(&api_version(kind), kind, value).unwrap();
         assert_eq!(
             (problems, check(&Meta::new(kind, "shop", "it"), &rule)),
             (vec![], vec![]),
@@ -410,7 +446,7 @@ proptest! {
 
     #[test]
     fn any_value_is_read_or_refused(
-        kind in prop::sample::select(vec!["DestinationRule", "ServiceEntry", "WorkloadEntry", "MeshConfig"]), value in odd(),
+        kind in prop::sample::select(vec!["DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "MeshConfig", "AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "WorkloadGroup", "WasmPlugin"]), value in odd(),
     ) {
         holds(kind, &value);
     }
