@@ -22,7 +22,7 @@ use std::sync::Arc;
 use pilothouse_core::model::{
     Address, Endpoint, Host, Location, NamespaceName, Resolution, Service, ServiceKey,
 };
-use pilothouse_core::registry::{EndpointPart, Meta, Object, Origin, Problem, Value};
+use pilothouse_core::registry::{EndpointPart, Meta, Object, ObjectKey, Origin, Problem, Value};
 
 use crate::client::Instance;
 
@@ -96,8 +96,8 @@ impl Naming {
 pub struct Mapped {
     /// Services, endpoints and workloads.
     pub objects: Vec<Object>,
-    /// By instance (`NODE/ID`).
-    pub problems: Vec<(Origin, Vec<Problem>)>,
+    /// The object that is not there because of them, and where it stands.
+    pub problems: Vec<(ObjectKey, Origin, Vec<Problem>)>,
 }
 
 /// What the instances of a service are in the mesh; nothing where none of them is to be called.
@@ -124,7 +124,12 @@ pub fn service(name: &str, instances: &[Instance], naming: &Naming) -> Mapped {
                 instances,
                 naming,
             ),
-            Err(problem) => mapped.problems.push((origin(naming, name), vec![problem])),
+            Err(problem) => {
+                let key = Meta::new("Service", namespace.as_str(), name).key;
+                mapped
+                    .problems
+                    .push((key, origin(naming, name), vec![problem]));
+            }
         }
     }
     mapped
@@ -154,11 +159,9 @@ fn one(
                 workloads.push((instance, workload));
             }
             Err(problem) => {
-                let at = format!(
-                    "{} of {name} on {}",
-                    instance.service.id, instance.node.node
-                );
-                mapped.problems.push((Origin::new(at), vec![problem]));
+                let key = Meta::new("Instance", namespace.as_str(), &called(instance)).key;
+                let at = origin(naming, name);
+                mapped.problems.push((key, at, vec![problem]));
             }
         }
     }
@@ -225,6 +228,11 @@ fn one(
             .objects
             .push(object("Instance", &name, Value::Workload(workload)));
     }
+}
+
+/// What an instance is called: an id is unique on its node.
+fn called(instance: &Instance) -> String {
+    format!("{}/{}", instance.node.node, instance.service.id)
 }
 
 /// Old Istio's mark of a service outside the mesh, and the mark of nodes that Consul's external service monitor registers.

@@ -9,7 +9,7 @@ use pilothouse_core::model::{
 use pilothouse_core::registry::Problem;
 
 use super::ports::Ports;
-use super::{Naming, health, labels};
+use super::{Naming, called, health, labels};
 use crate::client::Instance;
 
 /// The keys of an instance's metadata that say who it is.
@@ -44,10 +44,9 @@ pub(super) fn of(
     let meta = |key: &str| instance.service.meta.get(key).map(String::as_str);
     let account = || meta(ACCOUNT).map(|account| naming.identity(namespace, account));
     let identity = meta(IDENTITY).map(str::to_owned).or_else(account);
-    let own_name = format!("{}/{}", instance.node.node, instance.service.id);
     let workload = WorkloadKey {
         namespace: namespace.clone(),
-        name: meta(WORKLOAD).unwrap_or(&own_name).into(),
+        name: meta(WORKLOAD).map_or_else(|| called(instance).into(), Into::into),
     };
     let endpoint = Endpoint {
         ports,

@@ -107,7 +107,7 @@ fn a_service_is_called_as_dns_calls_it() {
     );
     let bad = service("we b", &web, &naming());
     assert!(bad.objects.is_empty());
-    assert_eq!(bad.problems[0].0.as_str(), "dc1/we b");
+    assert_eq!(bad.problems[0].0.to_string(), "Service default/we b");
 }
 
 #[test]
@@ -189,15 +189,16 @@ fn what_cannot_be_reached_is_left_out_with_a_reason() {
     let problems: Vec<_> = mapped
         .problems
         .iter()
-        .map(|(at, problems)| format!("{at}: {}", problems[0]))
+        .map(|(key, _, problems)| format!("{key}: {}", problems[0]))
         .collect();
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(
-        problems[0].starts_with("web-2 of web on n1: Service.Port: the instance has no port"),
+        problems[0]
+            .starts_with("Instance default/n1/web-2: Service.Port: the instance has no port"),
         "{problems:?}"
     );
     assert!(
-        problems[1].starts_with("web-1 of web on n2: Service.Address: "),
+        problems[1].starts_with("Instance default/n2/web-1: Service.Address: "),
         "{problems:?}"
     );
     assert_eq!(shown(&mapped)[2], "10.0.0.6 auto=80 1");

@@ -1,0 +1,66 @@
+//! Who holds a query open. Consul counts connections, so only some services do; the others are asked when the catalog's pulse says
+//! that something has changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// How many of the others are asked at once.
+const AT_ONCE: usize = 16;
+/// How often the others are asked at least, whatever the pulse says.
+pub(super) const AT_LEAST: Duration = Duration::from_secs(60);
+
+/// The places of one run.
+#[derive(Debug, Clone)]
+pub(super) struct Slots {
+    held: Arc<Semaphore>,
+    quick: Arc<Semaphore>,
+    pulse: Arc<watch::Sender<u64>>,
+}
+
+/// The right to hold a query open; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Held(
+    #[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit,
+);
+
+impl Slots {
+    /// Places for this many open queries.
+    pub(super) fn new(held: usize) -> Self {
+        Self {
+            held: Arc::new(Semaphore::new(held)),
+            quick: Arc::new(Semaphore::new(AT_ONCE)),
+            pulse: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// A place, if there is one.
+    pub(super) fn hold(&self) -> Option<Held> {
+        self.held.clone().try_acquire_owned().ok().map(Held)
+    }
+
+    /// Waits for one's turn to ask a question that is answered at once. Given back when dropped.
+    pub(super) async fn quick(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        self.quick.clone().acquire_owned().await.ok()
+    }
+
+    /// Something in the catalog has changed.
+    pub(super) fn beat(&self) {
+        self.pulse.send_modify(|beats| *beats += 1);
+    }
+
+    /// The beats from here on.
+    pub(super) fn listen(&self) -> watch::Receiver<u64> {
+        self.pulse.subscribe()
+    }
+
+    /// Waits until somebody listens.
+    pub(super) async fn wanted(&self) {
+        // Listeners come one by one as services find no place; a look now and then is enough.
+        while self.pulse.receiver_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
