@@ -25,6 +25,8 @@ pub struct Readiness {
 struct Shared {
     steps: Mutex<Vec<Step>>,
     ready: watch::Sender<bool>,
+    /// How many guards have not gone.
+    held: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -62,10 +64,12 @@ impl Readiness {
     /// Not ready, and waiting for nothing yet.
     pub fn new() -> Self {
         let (ready, _) = watch::channel(false);
+        let (held, _) = watch::channel(0);
         Self {
             shared: Arc::new(Shared {
                 steps: Mutex::default(),
                 ready,
+                held,
             }),
         }
     }
@@ -74,6 +78,7 @@ impl Readiness {
     pub fn guard(&self, name: impl Into<Arc<str>>) -> Guard {
         let mut steps = self.shared.steps.lock();
         let index = steps.len();
+        self.shared.held.send_modify(|held| *held += 1);
         steps.push(Step {
             name: name.into(),
             since: Instant::now(),
@@ -129,11 +134,32 @@ impl Default for Readiness {
 }
 
 impl Guard {
+    /// Returns as soon as this is all that readiness waits for.
+    pub async fn is_last(&self) {
+        let mut held = self.shared.held.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = held.wait_for(|held| *held <= 1).await;
+    }
+
+    /// Says why it stays, beside its name.
+    pub fn explain(&self, why: impl Into<Arc<str>>) {
+        self.note(Some(why.into()));
+    }
+
+    /// There is nothing to say any more.
+    pub fn explained(&self) {
+        self.note(None);
+    }
+
+    fn note(&self, note: Option<Arc<str>>) {
+        if let Some(step) = self.shared.steps.lock().get_mut(self.index) {
+            step.note = note;
+        }
+    }
+
     /// Goes, although what it waited for is not there: `why` is kept beside its name.
     pub fn give_up(self, why: impl Into<Arc<str>>) {
-        if let Some(step) = self.shared.steps.lock().get_mut(self.index) {
-            step.note = Some(why.into());
-        }
+        self.explain(why);
     }
 
     /// Goes without a trace: somebody else waits for the same.
@@ -162,6 +188,9 @@ impl Drop for Guard {
         let name = Arc::clone(&step.name);
         let withdrawn = step.withdrawn;
         step.took = (!withdrawn).then_some(took);
+        self.shared
+            .held
+            .send_modify(|held| *held = held.saturating_sub(1));
         let counted = || steps.iter().filter(|step| !step.withdrawn);
         let pending = counted().filter(|step| step.took.is_none());
         let pending: Vec<_> = pending.map(|step| &*step.name).collect();
@@ -252,6 +281,25 @@ mod tests {
         twice.withdraw();
         assert!(readiness.is_ready());
         assert_eq!(names(readiness.progress()), ["once".into()]);
+    }
+
+    #[tokio::test]
+    async fn the_last_one_knows_and_says_why_it_stays() {
+        let readiness = Readiness::new();
+        let (last, other) = (readiness.guard("last"), readiness.guard("other"));
+        tokio::select! {
+            biased;
+            () = last.is_last() => panic!("another is held"),
+            () = std::future::ready(()) => {}
+        }
+        other.withdraw();
+        last.is_last().await;
+        last.explain("for a reason");
+        assert_eq!(readiness.pending()[0].note.as_deref(), Some("for a reason"));
+        last.explained();
+        drop(last);
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.progress()[0].note, None);
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::registry::Problem;
 use at::{Report, is_fatal};
 pub use check::check;
+pub(crate) use kinds::kind_of;
 pub use kinds::{RuleKind, kind, kinds};
 pub use resolved::{HostKind, Reads, Resolved};
 
@@ -47,8 +48,12 @@ pub enum RuleSpec {
     Sidecar(Arc<spec::Sidecar>),
     /// What proxies report.
     Telemetry(Arc<spec::Telemetry>),
+    /// What runs inside a proxy: code of any kind.
+    TrafficExtension(Arc<spec::ProxyExtension>),
     /// Which service clients choose.
     VirtualService(Arc<spec::VirtualService>),
+    /// What runs inside a proxy: a Wasm module.
+    WasmPlugin(Arc<spec::ProxyExtension>),
     /// A workload that no platform declares.
     WorkloadEntry(Arc<spec::WorkloadEntry>),
     /// What workloads of a kind have in common.
@@ -110,7 +115,9 @@ impl RuleSpec {
             Self::ServiceEntry(_) => "ServiceEntry",
             Self::Sidecar(_) => "Sidecar",
             Self::Telemetry(_) => "Telemetry",
+            Self::TrafficExtension(_) => "TrafficExtension",
             Self::VirtualService(_) => "VirtualService",
+            Self::WasmPlugin(_) => "WasmPlugin",
             Self::WorkloadEntry(_) => "WorkloadEntry",
             Self::WorkloadGroup(_) => "WorkloadGroup",
         }

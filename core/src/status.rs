@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::mesh::Source;
 use crate::model::{ClusterId, Host, ServiceKey, WorkloadKey};
 use crate::registry::{Origin, Problem, RegistryId, SetId};
+use crate::rules::{self, RuleKind};
 
 /// The status of everything at one moment. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -31,10 +32,22 @@ pub struct ObjectStatus {
     pub rejected: BTreeMap<SetId, Rejected>,
     /// It is used; its author should look at this.
     pub warnings: BTreeSet<Problem>,
+    /// It is read and checked, and nothing here carries it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_supported: Option<NotSupported>,
     /// What it would declare is declared by another that goes first.
     pub lost: Vec<Lost>,
     /// Proxies refuse what was made from it, by the type of resource.
     pub refused: BTreeMap<Arc<str>, Refused>,
+}
+
+/// That objects of a kind are not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotSupported {
+    /// What that means for its author.
+    pub why: Arc<str>,
+    /// Whether the mesh lets through what the object should keep out.
+    pub unprotected: bool,
 }
 
 /// A version of an object that cannot be used.
@@ -114,6 +127,20 @@ impl Status {
         self.objects.iter()
     }
 
+    /// The objects that should keep something out and that nothing carries out, those among them that cannot even be used.
+    pub fn unprotected(&self) -> impl Iterator<Item = &Source> {
+        let is_one = |(source, status): &(&Source, &Arc<ObjectStatus>)| {
+            let protects =
+                || rules::kind_of(source.object.kind.as_str()).is_some_and(RuleKind::protects);
+            let in_force = status
+                .not_supported
+                .as_ref()
+                .is_some_and(|what| what.unprotected);
+            in_force || (!status.rejected.is_empty() && protects())
+        };
+        self.objects().filter(is_one).map(|(source, _)| source)
+    }
+
     /// All sets about which something is to be said; without a set, the registry as a whole.
     pub fn sets(&self) -> impl Iterator<Item = (&RegistryId, Option<&SetId>, &Arc<SetStatus>)> {
         self.sets
@@ -135,7 +162,39 @@ impl ObjectStatus {
                     | Contest::Destination(..)
             )
         };
-        self.rejected.is_empty() && !self.lost.iter().any(real)
+        self.rejected.is_empty() && self.not_supported.is_none() && !self.lost.iter().any(real)
+    }
+
+    /// Why it is accepted or not, as the reason of a condition.
+    pub fn reason(&self) -> &'static str {
+        if !self.rejected.is_empty() {
+            "Invalid"
+        } else if self.not_supported.is_some() {
+            "NotSupported"
+        } else if self.is_accepted() {
+            "Accepted"
+        } else {
+            "Conflicted"
+        }
+    }
+}
+
+impl NotSupported {
+    /// Of objects of this kind; `None` where they are carried out.
+    pub fn of(kind: &RuleKind) -> Option<Self> {
+        if kind.is_carried_out() {
+            return None;
+        }
+        let name = kind.name;
+        let why = if kind.protects() {
+            format!("{name} is read and not enforced: the mesh is as open as without it")
+        } else {
+            format!("{name} is read and not supported: it has no effect")
+        };
+        Some(Self {
+            why: why.into(),
+            unprotected: kind.protects(),
+        })
     }
 }
 
@@ -284,6 +343,19 @@ impl StatusHandle {
         }
     }
 
+    /// Says that an object is in force whose kind is not carried out, or with `None` that it is not.
+    pub(crate) fn not_supported(&self, source: &Source, what: Option<NotSupported>) {
+        let logged = what.clone();
+        let changed = self.edit(source, |status| {
+            let changed = status.not_supported != what;
+            status.not_supported = what;
+            changed
+        });
+        if let (true, Some(NotSupported { why, .. })) = (changed, logged) {
+            tracing::warn!(target: "model", registry = %source.registry, object = %source.object, %why, "not supported");
+        }
+    }
+
     /// Says what is doubtful about the version of an object that is in use.
     pub(crate) fn warnings(&self, source: &Source, warnings: BTreeSet<Problem>) {
         self.edit(source, |status| {
@@ -395,9 +467,12 @@ impl Serialize for Status {
         all.serialize_field(
             "objects",
             &List(|| {
-                self.objects
-                    .iter()
-                    .map(|(source, status)| Entry { of: source, status })
+                self.objects.iter().map(|(source, status)| ObjectEntry {
+                    of: source,
+                    accepted: status.is_accepted(),
+                    reason: status.reason(),
+                    status,
+                })
             }),
         )?;
         all.serialize_field(
@@ -410,6 +485,14 @@ impl Serialize for Status {
         )?;
         all.end()
     }
+}
+
+#[derive(Serialize)]
+struct ObjectEntry<'a> {
+    of: &'a Source,
+    accepted: bool,
+    reason: &'static str,
+    status: &'a ObjectStatus,
 }
 
 #[derive(Serialize)]
@@ -523,11 +606,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_carried_out_is_not_accepted() {
+        let handle = StatusHandle::new();
+        let kind = |name| crate::rules::kind("security.istio.io/v1", name).unwrap();
+        let what = NotSupported::of(kind("PeerAuthentication"));
+        handle.not_supported(&source(), what.clone());
+        handle.not_supported(&source(), what);
+        let status = handle.get();
+        assert_eq!(status.revision(), 1, "it is said once");
+        let status = status.object(&source()).unwrap();
+        assert_eq!(
+            (status.is_accepted(), status.reason()),
+            (false, "NotSupported")
+        );
+        handle.not_supported(&source(), None);
+        assert!(handle.get().object(&source()).is_none());
+    }
+
+    #[test]
     fn it_serialises_as_lists() {
         let handle = StatusHandle::new();
         handle.warnings(&source(), [Problem::warning("spec", "odd")].into());
         let json = serde_json::to_value(handle.get()).unwrap();
         assert_eq!(json["objects"][0]["of"]["object"]["name"], "reviews");
+        assert_eq!(json["objects"][0]["accepted"], true);
+        assert_eq!(json["objects"][0]["reason"], "Accepted");
         assert_eq!(json["objects"][0]["status"]["warnings"][0]["what"], "odd");
     }
 }

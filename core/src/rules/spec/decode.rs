@@ -32,6 +32,7 @@ pub(crate) fn object<T: Default>(
         at,
         known: Vec::new(),
         lenient: false,
+        open: false,
     };
     let result = read(&mut fields);
     fields.finish();
@@ -44,6 +45,7 @@ pub(crate) struct Fields<'a> {
     at: &'a At<'a>,
     known: Vec<(&'static str, String)>,
     lenient: bool,
+    open: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -64,6 +66,11 @@ impl<'a> Fields<'a> {
                     .warning("is known to Istio and has no effect here");
             }
         }
+    }
+
+    /// Every field of this object is known, whatever it is called.
+    pub(crate) fn all(&mut self) {
+        self.open = true;
     }
 
     /// Unknown fields of this object are warnings.
@@ -92,6 +99,9 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(self) {
+        if self.open {
+            return;
+        }
         let is_known = |key: &str| {
             self.known
                 .iter()

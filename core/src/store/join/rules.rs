@@ -13,8 +13,8 @@ use super::workloads::{self, Claim};
 use crate::mesh::{Rule, Source};
 use crate::model::{ClusterId, ServiceKey, ServiceSource};
 use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
-use crate::rules::{Resolved, RuleSpec, resolve};
-use crate::status::{Contest, Lost};
+use crate::rules::{self, Resolved, RuleSpec, resolve};
+use crate::status::{Contest, Lost, NotSupported};
 use crate::store::few::Few;
 
 /// Who states each rule, and what the one in force declares.
@@ -51,6 +51,7 @@ impl Join {
             all.remove(&source.registry);
         }
         self.status.not_lost(source, &Contest::Name);
+        self.status.not_supported(source, None);
         self.due.rules.insert(source.object.clone());
     }
 
@@ -153,6 +154,10 @@ impl Join {
             object: key.clone(),
         };
         for registry in self.rules.stated.get(key).into_iter().flat_map(Few::keys) {
+            let not_supported = rules::kind_of(key.kind.as_str())
+                .and_then(NotSupported::of)
+                .filter(|_| registry == winner);
+            self.status.not_supported(&source(registry), not_supported);
             if registry == winner {
                 self.status.not_lost(&source(registry), &Contest::Name);
             } else {
