@@ -53,6 +53,7 @@
 pub mod bootstrap;
 pub mod conflicts;
 pub mod encode;
+pub mod evaluate;
 pub mod extensions;
 pub mod fanout;
 pub mod hub;
