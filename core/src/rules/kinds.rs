@@ -103,6 +103,12 @@ const KINDS: &[RuleKind] = &[
         read: |value, at| RuleSpec::WasmPlugin(Arc::new(Decode::decode(value, at))),
     },
     RuleKind {
+        name: "VirtualService",
+        group: NETWORKING,
+        versions: NETWORKING_VERSIONS,
+        read: |value, at| RuleSpec::VirtualService(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
         name: "WorkloadEntry",
         group: NETWORKING,
         versions: NETWORKING_VERSIONS,

@@ -40,6 +40,7 @@ pub use virtual_service::{
     Mirror, Operations, Place, Redirect, RedirectPort, Retries, Rewrite, StringMatch, Target,
     TcpRoute, TlsMatch, TlsRoute, UriRewrite, VirtualService, virtual_service,
 };
+pub(crate) use virtual_service::{CLAIMS, bytes, grpc_status};
 pub use workload_entry::workload;
 
 #[cfg(test)]

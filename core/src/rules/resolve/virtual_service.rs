@@ -1,7 +1,13 @@
 //! `VirtualService` → how requests and connections to hosts are routed.
 
+mod codes;
 mod http;
 mod l4;
+mod names;
+mod read_http;
+mod read_l4;
+mod read_match;
+mod read_policy;
 
 use std::sync::Arc;
 
@@ -11,6 +17,9 @@ use super::service_entry::visibility;
 use crate::model::{Host, NamespaceName, Visibility};
 use crate::registry::{Meta, ObjectKey};
 use crate::rules::spec;
+pub(crate) use codes::{bytes, grpc_status};
+use names::Names;
+pub(crate) use read_match::CLAIMS;
 
 pub use http::{
     Abort, Backoff, BodyBytes, Cors, Delay, DelegateRef, DirectResponse, Fault, HeaderMatch,
@@ -77,16 +86,46 @@ pub struct Target {
 }
 
 /// What a checked rule means.
-pub fn virtual_service(meta: &Meta, _: &spec::VirtualService) -> VirtualService {
+pub fn virtual_service(meta: &Meta, spec: &spec::VirtualService) -> VirtualService {
+    let names = Names(meta);
+    let place = |list: &str, index: usize| Place {
+        rule: meta.key.clone(),
+        by: None,
+        field: format!("spec.{list}[{index}]").into(),
+    };
+    let mut hosts = Vec::with_capacity(spec.hosts.len());
+    for host in spec.hosts.iter().filter_map(|text| names.host(text)) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    let http = spec.http.iter().enumerate();
+    let http = http.filter_map(|(at, route)| read_http::http(names, place("http", at), route));
+    let tls = spec.tls.iter().enumerate();
+    let tls = tls.filter_map(|(at, route)| read_l4::tls(names, place("tls", at), route));
+    let tcp = spec.tcp.iter().enumerate();
+    let tcp = tcp.filter_map(|(at, route)| read_l4::tcp(names, place("tcp", at), route));
     VirtualService {
         key: meta.key.clone(),
         created: meta.created,
-        hosts: Vec::new(),
-        gateways: [GatewayRef::Mesh].into(),
-        export_to: visibility(&[], &meta.key.namespace),
-        http: Vec::new(),
-        tls: Vec::new(),
-        tcp: Vec::new(),
+        gateways: if spec.gateways.is_empty() {
+            [GatewayRef::Mesh].into()
+        } else {
+            names.gateways(&spec.gateways).into()
+        },
+        hosts,
+        export_to: visibility(&spec.export_to, &meta.key.namespace),
+        http: http.map(Arc::new).collect(),
+        tls: tls.map(Arc::new).collect(),
+        tcp: tcp.map(Arc::new).collect(),
+    }
+}
+
+/// The share of a destination: one that is alone gets all, whatever it says.
+fn weight(written: u32, alone: bool) -> u32 {
+    match alone {
+        true => written.max(1),
+        false => written,
     }
 }
 
