@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::registry::Problem;
+use crate::registry::{Meta, Problem};
 use at::{Report, is_fatal};
 pub use check::check;
 pub(crate) use kinds::kind_of;
@@ -59,6 +59,9 @@ pub enum RuleSpec {
     /// What workloads of a kind have in common.
     WorkloadGroup(Arc<spec::WorkloadGroup>),
 }
+
+/// A check by somebody who knows what core does not, such as a data plane: all that is wrong with a rule in that respect.
+pub type RuleCheck = fn(&Meta, &RuleSpec) -> Vec<Problem>;
 
 /// Why an object is not read as a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]

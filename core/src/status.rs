@@ -32,6 +32,9 @@ pub struct ObjectStatus {
     pub rejected: BTreeMap<SetId, Rejected>,
     /// It is used; its author should look at this.
     pub warnings: BTreeSet<Problem>,
+    /// It is used, and this of it changes nothing for the proxies that are connected.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub ineffective: BTreeSet<Problem>,
     /// It is read and checked, and nothing here carries it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_supported: Option<NotSupported>,
@@ -316,6 +319,21 @@ impl StatusHandle {
         });
         for Lost { over, to, why, .. } in news {
             tracing::warn!(target: "model", registry = %source.registry, object = %source.object, ?over, winner = %to.object, winner_registry = %to.registry, %why, "conflict lost");
+        }
+    }
+
+    /// States what of an object changes nothing for the proxies that are connected: this and nothing else.
+    pub fn ineffective(&self, source: &Source, problems: BTreeSet<Problem>) {
+        let mut news = Vec::new();
+        self.edit(source, |status| {
+            news.extend(problems.difference(&status.ineffective).cloned());
+            let changed = status.ineffective != problems;
+            status.ineffective = problems;
+            changed
+        });
+        if !news.is_empty() {
+            let problems: Vec<_> = news.iter().map(ToString::to_string).collect();
+            tracing::warn!(target: "model", registry = %source.registry, object = %source.object, problems = problems.join("; "), "without effect");
         }
     }
 
@@ -608,7 +626,7 @@ mod tests {
     #[test]
     fn what_is_not_carried_out_is_not_accepted() {
         let handle = StatusHandle::new();
-        let kind = |name| crate::rules::kind("security.istio.io/v1", name).unwrap();
+        let kind = |name| rules::kind("security.istio.io/v1", name).unwrap();
         let what = NotSupported::of(kind("PeerAuthentication"));
         handle.not_supported(&source(), what.clone());
         handle.not_supported(&source(), what);

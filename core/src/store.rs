@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::readiness::{Guard, Readiness};
 use crate::registry::{Command, Envelope, Inlet, Need, RegistryId};
+use crate::rules::RuleCheck;
 use crate::status::StatusHandle;
 pub use guard::{GuardSettings, Tally};
 use handle::Shared;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub guard: GuardSettings,
     /// What the store holds up until registries have delivered.
     pub readiness: Readiness,
+    /// Checks of rules beyond [`check`](crate::rules::check()).
+    pub checks: Vec<RuleCheck>,
 }
 
 /// See the [module](self).
@@ -184,7 +187,7 @@ impl Store {
         let (id, effects) = match command {
             Command::Commit(id, transaction) => {
                 let shard = self.shards.get_mut(&id);
-                let effects = shard.map(|shard| shard.commit(transaction, at, guard));
+                let effects = shard.map(|shard| shard.commit(transaction, at, &self.settings));
                 (id, effects)
             }
             Command::Synced(id) => {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
+use super::Settings;
 use super::few::Few;
 use super::guard::{GuardSettings, Tally};
 use super::view::{EndedView, FailingView, HeldView, RegistryView, SetView};
@@ -114,10 +115,10 @@ impl Shard {
         &mut self,
         mut transaction: Transaction,
         now: Instant,
-        guard: &GuardSettings,
+        settings: &Settings,
     ) -> Vec<Effect> {
         let doubt = transaction.doubtful.take();
-        let staged = staged::stage(transaction);
+        let staged = staged::stage(transaction, &settings.checks);
         self.committed = Some(now);
         self.set_failing(None, None);
         let mut changes = Vec::new();
@@ -128,7 +129,7 @@ impl Shard {
             .iter()
             .filter(|(_, staged)| staged.replaced)
             .map(|(id, _)| id);
-        let changes = self.guarded(replaced, changes, doubt, now, guard);
+        let changes = self.guarded(replaced, changes, doubt, now, &settings.guard);
         let effects = self.apply(changes);
         for (id, staged) in staged {
             self.note(&id, staged, now);

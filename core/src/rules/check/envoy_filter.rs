@@ -76,7 +76,7 @@ fn operation(at: &At<'_>, to: ApplyTo, patch: &Patch) {
         let known: Vec<_> = known.iter().map(|known| known.name()).collect();
         here.warning_hint(
             format!(
-                "{} of a {} has no effect",
+                "{} of {} has no effect",
                 patch.operation.name(),
                 to.name()
             ),
@@ -121,7 +121,7 @@ fn matches(at: &At<'_>, to: ApplyTo, matching: &Match) {
         match meant {
             Some(meant) if meant != *field => at.field(field).error_hint(
                 format!(
-                    "is a match of a {name}, which is no match of a {}",
+                    "is a match of a {name}, which is no match of {}",
                     to.name()
                 ),
                 format!("use {meant}"),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::Rejection;
 use crate::registry::{
-    Object, ObjectKey, Op, Origin, Problem, SetId, Severity, Transaction, Value,
+    Meta, Object, ObjectKey, Op, Origin, Problem, SetId, Severity, Transaction, Value,
 };
-use crate::rules;
+use crate::rules::{self, RuleCheck, RuleSpec};
 
 /// What a transaction says about one set.
 #[derive(Debug, Default)]
@@ -40,7 +40,8 @@ pub(super) struct Good {
     pub(super) again: Option<Origin>,
 }
 
-pub(super) fn stage(transaction: Transaction) -> BTreeMap<SetId, Staged> {
+/// `checks` are those beyond core's own.
+pub(super) fn stage(transaction: Transaction, checks: &[RuleCheck]) -> BTreeMap<SetId, Staged> {
     let mut sets: BTreeMap<SetId, Staged> = BTreeMap::new();
     for op in transaction.ops {
         match op {
@@ -52,12 +53,13 @@ pub(super) fn stage(transaction: Transaction) -> BTreeMap<SetId, Staged> {
                     entry.deleted = false;
                     entry.rejected.is_some()
                 });
-                all.into_iter().for_each(|object| staged.state(object));
+                all.into_iter()
+                    .for_each(|object| staged.state(object, checks));
             }
             Op::Put(set, object) => {
                 let staged = sets.entry(set).or_default();
                 staged.entries.remove(&object.meta.key);
-                staged.state(*object);
+                staged.state(*object, checks);
             }
             Op::Delete(set, key) => {
                 let entry = Entry {
@@ -94,11 +96,17 @@ fn only_warns(problems: &[Problem]) -> bool {
             .all(|problem| problem.severity == Severity::Warning)
 }
 
+fn all_problems(meta: &Meta, rule: &RuleSpec, checks: &[RuleCheck]) -> Vec<Problem> {
+    let mut problems = rules::check(meta, rule);
+    problems.extend(checks.iter().flat_map(|check| check(meta, rule)));
+    problems
+}
+
 impl Staged {
     /// Takes an object that the set holds. Of two of one name the older counts, or else the first.
-    fn state(&mut self, object: Object) {
+    fn state(&mut self, object: Object, checks: &[RuleCheck]) {
         let problems = match &object.value {
-            Value::Rule(rule) => rules::check(&object.meta, rule),
+            Value::Rule(rule) => all_problems(&object.meta, rule, checks),
             _ => Vec::new(),
         };
         let entry = match self.entries.entry(object.meta.key.clone()) {
