@@ -7,6 +7,7 @@ mod guard;
 mod merge;
 mod objects;
 mod random;
+mod selecting;
 mod sharing;
 mod work;
 
