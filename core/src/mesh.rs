@@ -26,13 +26,13 @@ use crate::rules::{Resolved, RuleSpec};
 
 pub use config::{
     AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
-    ProxyDefaults,
-};
-pub use providers::{
-    Collector, DefaultProviders, FileLog, GrpcExport, GrpcLog, HttpExport, LogFormat, OpenTelemetry,
-    OtelLog, Provider, ProviderKind, Sampling, TagValue, TracingDefaults, Zipkin,
+    ProxyDefaults, VirtualServiceMerge,
 };
 pub use host_rules::{Destinations, HostRules, Routing, spellings};
+pub use providers::{
+    Collector, DefaultProviders, FileLog, GrpcExport, GrpcLog, HttpExport, LogFormat,
+    OpenTelemetry, OtelLog, Provider, ProviderKind, Sampling, TagValue, TracingDefaults, Zipkin,
+};
 pub use touched::Touched;
 
 /// The endpoints of one service, in a fixed order that does not depend on who reported them when.

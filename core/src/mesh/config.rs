@@ -58,6 +58,17 @@ impl ExportTo {
     }
 }
 
+/// Which `VirtualService`s for one host merge on sidecars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VirtualServiceMerge {
+    /// None: the oldest counts.
+    #[default]
+    Off,
+    /// Those of one namespace; of several namespaces, that of the oldest counts.
+    Namespace,
+}
+
 /// How access log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -145,6 +156,8 @@ pub struct MeshConfig {
     pub proxy_http_port: Option<u16>,
     /// Hosts of services whose clients and endpoints stay within one cluster, beside those that always do.
     pub cluster_local: BTreeSet<Host>,
+    /// Which `VirtualService`s for one host merge on sidecars.
+    pub virtual_service_merge: VirtualServiceMerge,
     /// What bootstraps are made from.
     pub default_config: ProxyDefaults,
     /// What proxies report to, by name.
@@ -182,6 +195,7 @@ impl Default for MeshConfig {
             access_log: None,
             proxy_http_port: None,
             cluster_local: BTreeSet::new(),
+            virtual_service_merge: VirtualServiceMerge::default(),
             default_config: ProxyDefaults::default(),
             providers: built_in_providers(),
             default_providers: DefaultProviders::default(),

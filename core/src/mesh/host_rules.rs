@@ -1,8 +1,11 @@
 //! Rules that are looked up by host: indices, and what of them a client's namespace sees of a host.
 
+mod delegates;
 mod destination;
+mod merge;
 mod names;
 mod routing;
+mod virtuals;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,6 +41,8 @@ pub(super) struct Index {
     unstated: Arc<Names>,
     /// How many rules depend on what of a client.
     reads: Map<Reads, usize>,
+    /// `VirtualService`s by what else they are looked up by.
+    virtuals: virtuals::Virtuals,
 }
 
 impl Index {
@@ -74,6 +79,7 @@ impl Index {
             let count = self.reads.get(&reads).copied().unwrap_or(0);
             self.reads.insert_mut(reads, count + 1);
         }
+        self.virtuals.insert(rule);
     }
 
     pub(super) fn remove(&mut self, rule: &Rule) {
@@ -118,6 +124,7 @@ impl Index {
                 count => self.reads.insert_mut(reads, count - 1),
             }
         }
+        self.virtuals.remove(rule);
     }
 
     /// Changes how often the hosts of a rule are counted.
@@ -225,11 +232,11 @@ impl Mesh {
     }
 
     /// The rules of this kind and of whatever namespace that are for this very host as it is written, by namespace and age.
-    pub fn all_rules_of_host<'a>(
+    pub fn all_rules_of_host<'a, 'h>(
         &'a self,
         kind: HostKind,
-        host: &'a Host,
-    ) -> impl Iterator<Item = &'a Arc<Rule>> {
+        host: &'h Host,
+    ) -> impl Iterator<Item = &'a Arc<Rule>> + use<'a, 'h> {
         let from = (kind, host.clone(), NamespaceName::default());
         let all = self.host_rules.hosts.range(from..);
         all.take_while(move |((k, h, _), _)| *k == kind && h == host)
@@ -250,10 +257,17 @@ impl Mesh {
         })
     }
 
-    /// The hosts in what is made of which a rule has a part: those that it is for, by way of wildcards, too.
+    /// The hosts in what is made of which a rule has a part: those that it is for, by way of wildcards and of rules that
+    /// delegate to it, too.
     pub fn hosts_concerned(&self, rule: &Resolved) -> BTreeSet<Host> {
         let mut concerned = BTreeSet::new();
-        for host in rule.hosts() {
+        let mut hosts = rule.hosts();
+        if let Resolved::Virtual(delegate) = rule {
+            let roots = self.delegating_to(&delegate.key);
+            let roots = roots.filter_map(|root| root.resolved.as_ref());
+            hosts.extend(roots.flat_map(Resolved::hosts));
+        }
+        for host in hosts {
             if host.is_wildcard() {
                 let others = self.hosts().chain(self.hosts_of_rules(HostKind::Virtual));
                 concerned.extend(others.filter(|other| host.covers(other)).cloned());

@@ -6,6 +6,7 @@ pub mod envoy_filter;
 mod gateway;
 mod host_name;
 mod mesh_config;
+mod proxy_config;
 mod service_entry;
 mod telemetry;
 mod sidecar;
@@ -25,6 +26,7 @@ pub use gateway::{
 };
 pub use host_name::host_name;
 pub use mesh_config::mesh_config;
+pub use proxy_config::{ProxyStart, proxy_start};
 pub use service_entry::services;
 pub use telemetry::{
     Counted, Effective, LogProvider, Logs, Metric, MetricsOf, MetricsOverride, Part, Spans, TagOverride,
@@ -32,7 +34,7 @@ pub use telemetry::{
 };
 pub use sidecar::{
     DefaultEndpoint, Egress, EgressBind, EgressListener, Elsewhere, Imported, Imports, Ingress,
-    IngressListener, IngressTls, Owner, Sidecar, sidecar,
+    IngressListener, Owner, Sidecar, sidecar,
 };
 pub use virtual_service::{
     Abort, Backoff, BodyBytes, Cors, Delay, DelegateRef, DirectResponse, Fault, GatewayRef,
@@ -40,7 +42,7 @@ pub use virtual_service::{
     Mirror, Operations, Place, Redirect, RedirectPort, Retries, Rewrite, StringMatch, Target,
     TcpRoute, TlsMatch, TlsRoute, UriRewrite, VirtualService, virtual_service,
 };
-pub(crate) use virtual_service::{CLAIMS, bytes, grpc_status};
+pub(crate) use virtual_service::{CLAIMS, bytes, delegated, grpc_status};
 pub use workload_entry::workload;
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! Which `VirtualService` says how sidecars route what is for a host: of those that the client's namespace sees and that are in
-//! force on `mesh`, one with the most specific host, and of these the oldest.
+//! force on `mesh`, one with the most specific host, and of these the oldest. Where mesh config says that rules of one namespace
+//! merge, the others of its namespace for the same host add their routes.
 
 use std::sync::Arc;
 
-use crate::mesh::Mesh;
+use super::virtuals::{sees_as, virtual_service};
+use super::{delegates, merge, spellings};
+use crate::mesh::{Mesh, VirtualServiceMerge};
 use crate::model::{Host, NamespaceName};
 use crate::registry::ObjectKey;
-use crate::rules::resolve::{HttpRoute, TcpRoute, TlsRoute};
+use crate::rules::HostKind;
+use crate::rules::resolve::{HttpRoute, TcpRoute, TlsRoute, VirtualService};
 
 /// How requests and connections to a host are routed. Routes that other rules were delegated to say stand in the place of
 /// those that delegate.
@@ -24,6 +28,76 @@ pub struct Routing {
     pub tcp: Vec<Arc<TcpRoute>>,
 }
 
-pub(super) fn look_up(_: &Mesh, _: Option<&NamespaceName>, _: &Host) -> Option<Routing> {
-    None
+pub(super) fn look_up(
+    mesh: &Mesh,
+    namespace: Option<&NamespaceName>,
+    host: &Host,
+) -> Option<Routing> {
+    spellings(host).find_map(|host| {
+        let seen = seen(mesh, namespace, &host);
+        let counting = counting(mesh.config().virtual_service_merge, &seen);
+        (!counting.is_empty()).then(|| routing(mesh, host, &counting))
+    })
+}
+
+/// The rules for a host as it is written that clients in `namespace` see, the oldest first; for `None`, that all clients see.
+pub(super) fn seen<'a>(
+    mesh: &'a Mesh,
+    namespace: Option<&NamespaceName>,
+    host: &Host,
+) -> Vec<&'a Arc<VirtualService>> {
+    let all = mesh.all_rules_of_host(HostKind::Virtual, host);
+    let mut all: Vec<_> = all
+        .filter_map(virtual_service)
+        .filter(|rule| sees_as(mesh, namespace, rule))
+        .collect();
+    all.sort_by(|a, b| a.age().cmp(&b.age()));
+    all
+}
+
+/// Those that count, of all rules for a host that somebody sees, the oldest first.
+pub(super) fn counting<'a>(
+    merge: VirtualServiceMerge,
+    seen: &[&'a Arc<VirtualService>],
+) -> Vec<&'a Arc<VirtualService>> {
+    let Some(oldest) = seen.first() else {
+        return Vec::new();
+    };
+    match merge {
+        VirtualServiceMerge::Off => vec![oldest],
+        VirtualServiceMerge::Namespace => {
+            let same = |rule: &&&Arc<VirtualService>| rule.key.namespace == oldest.key.namespace;
+            seen.iter().filter(same).copied().collect()
+        }
+    }
+}
+
+fn routing(mesh: &Mesh, host: Host, rules: &[&Arc<VirtualService>]) -> Routing {
+    let complete: Vec<_> = rules
+        .iter()
+        .map(|rule| delegates::complete(mesh, rule))
+        .collect();
+    let mut keys: Vec<_> = rules.iter().map(|rule| rule.key.clone()).collect();
+    for route in complete.iter().flat_map(|rule| &rule.http) {
+        if !keys.contains(&route.place.rule) {
+            keys.push(route.place.rule.clone());
+        }
+    }
+    let rules = keys.into();
+    match &complete[..] {
+        [only] => Routing {
+            host,
+            rules,
+            http: only.http.clone(),
+            tls: only.tls.clone(),
+            tcp: only.tcp.clone(),
+        },
+        several => Routing {
+            host,
+            rules,
+            http: merge::http(several),
+            tls: several.iter().flat_map(|rule| rule.tls.clone()).collect(),
+            tcp: merge::tcp(several),
+        },
+    }
 }

@@ -446,6 +446,7 @@ fn mesh_config_is_completed_with_defaults() {
     };
     let expected = MeshConfig {
         cluster_local: Default::default(),
+        virtual_service_merge: Default::default(),
         root_namespace: "infra".into(),
         trust_domain: "acme".into(),
         outbound: OutboundPolicy::RegistryOnly,

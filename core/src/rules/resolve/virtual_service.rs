@@ -1,6 +1,7 @@
 //! `VirtualService` → how requests and connections to hosts are routed.
 
 mod codes;
+mod delegate;
 mod http;
 mod l4;
 mod names;
@@ -18,6 +19,7 @@ use crate::model::{Host, NamespaceName, Visibility};
 use crate::registry::{Meta, ObjectKey};
 use crate::rules::spec;
 pub(crate) use codes::{bytes, grpc_status};
+pub(crate) use delegate::delegated;
 use names::Names;
 pub(crate) use read_match::CLAIMS;
 

@@ -68,6 +68,30 @@ pub struct HttpMatch {
     pub stat_prefix: Arc<str>,
 }
 
+impl HttpMatch {
+    /// Whether it is for all requests of the clients that it is for.
+    pub fn is_catch_all(&self) -> bool {
+        let of_path = |uri: &StringMatch| match uri {
+            StringMatch::Prefix(prefix) => &**prefix == "/",
+            StringMatch::Regex(regex) => matches!(&**regex, ".*" | "/.*"),
+            StringMatch::Exact(_) => false,
+        };
+        self.uri.as_ref().is_none_or(of_path)
+            && self.scheme.is_none()
+            && self.method.is_none()
+            && self.authority.is_none()
+            && self.headers.is_empty()
+            && self.without_headers.is_empty()
+            && self.query_params.is_empty()
+            && self.port.is_none()
+    }
+
+    /// Whether it is for all clients.
+    pub fn is_for_everybody(&self) -> bool {
+        self.source_labels.is_empty() && self.source_namespace.is_none() && self.gateways.is_empty()
+    }
+}
+
 /// How a text has to be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StringMatch {
