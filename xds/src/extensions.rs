@@ -18,6 +18,20 @@ pub enum Extension {
     FileAccessLog,
     /// The operator of access logs that leaves out a query.
     RequestWithoutQuery,
+    /// Access logs by Envoy's own protocol, of requests.
+    HttpGrpcLog,
+    /// Access logs by Envoy's own protocol, of connections.
+    TcpGrpcLog,
+    /// Access logs by OpenTelemetry's protocol.
+    OtelLog,
+    /// Access logs that are counted.
+    StatsLog,
+    /// Which requests are written down, in CEL.
+    CelLogFilter,
+    /// Spans by Zipkin's protocol.
+    Zipkin,
+    /// Spans by OpenTelemetry's protocol.
+    OpenTelemetry,
     /// Retries that go elsewhere.
     PreviousHosts,
     /// Retries that go to other localities.
@@ -52,12 +66,19 @@ const OLDEST: (u32, u32, u32) = (1, 36, 0);
 
 impl Extension {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 24] = [
         Self::Cors,
         Self::Fault,
         Self::GrpcStats,
         Self::FileAccessLog,
         Self::RequestWithoutQuery,
+        Self::HttpGrpcLog,
+        Self::TcpGrpcLog,
+        Self::OtelLog,
+        Self::StatsLog,
+        Self::CelLogFilter,
+        Self::Zipkin,
+        Self::OpenTelemetry,
         Self::PreviousHosts,
         Self::PreviousPriorities,
         Self::DnsCluster,
@@ -82,6 +103,16 @@ impl Extension {
         Self::FileAccessLog,
         Self::RequestWithoutQuery,
     ];
+    /// Those that what listeners report can be without.
+    pub(crate) const OF_REPORTS: &[Self] = &[
+        Self::HttpGrpcLog,
+        Self::TcpGrpcLog,
+        Self::OtelLog,
+        Self::StatsLog,
+        Self::CelLogFilter,
+        Self::Zipkin,
+        Self::OpenTelemetry,
+    ];
     /// Those that route configurations can be without.
     pub(crate) const OF_ROUTES: &[Self] = &[
         Self::Cors,
@@ -98,6 +129,13 @@ impl Extension {
             Self::GrpcStats => "envoy.filters.http.grpc_stats",
             Self::FileAccessLog => "envoy.access_loggers.file",
             Self::RequestWithoutQuery => "envoy.formatter.req_without_query",
+            Self::HttpGrpcLog => "envoy.access_loggers.http_grpc",
+            Self::TcpGrpcLog => "envoy.access_loggers.tcp_grpc",
+            Self::OtelLog => "envoy.access_loggers.open_telemetry",
+            Self::StatsLog => "envoy.access_loggers.stats",
+            Self::CelLogFilter => "envoy.access_loggers.extension_filters.cel",
+            Self::Zipkin => "envoy.tracers.zipkin",
+            Self::OpenTelemetry => "envoy.tracers.opentelemetry",
             Self::PreviousHosts => "envoy.retry_host_predicates.previous_hosts",
             Self::PreviousPriorities => "envoy.retry_priorities.previous_priorities",
             Self::DnsCluster => "envoy.cluster.dns",
@@ -123,6 +161,17 @@ impl Extension {
             Self::RequestWithoutQuery => {
                 "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"
             }
+            Self::HttpGrpcLog => "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+            Self::TcpGrpcLog => "envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig",
+            Self::OtelLog => {
+                "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig"
+            }
+            Self::StatsLog => "envoy.extensions.access_loggers.stats.v3.Config",
+            Self::CelLogFilter => {
+                "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+            }
+            Self::Zipkin => "envoy.config.trace.v3.ZipkinConfig",
+            Self::OpenTelemetry => "envoy.config.trace.v3.OpenTelemetryConfig",
             Self::PreviousHosts => {
                 "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
             }
@@ -152,19 +201,24 @@ impl Extension {
 
     /// Whether configuration can do without it. What cannot is sent all the same: Envoy's refusal then says what is missing.
     pub fn is_optional(self) -> bool {
-        [Self::OF_CLUSTERS, Self::OF_LISTENERS, Self::OF_ROUTES]
+        [
+            Self::OF_CLUSTERS,
+            Self::OF_LISTENERS,
+            Self::OF_REPORTS,
+            Self::OF_ROUTES,
+        ]
             .iter()
             .any(|of| of.contains(&self))
     }
 
-    const fn bit(self) -> u32 {
+    const fn bit(self) -> u64 {
         1 << self as u32
     }
 }
 
 /// Extensions that a proxy lacks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Missing(u32);
+pub struct Missing(u64);
 
 impl Missing {
     /// Those of these names; names of other extensions do not count.
@@ -212,7 +266,7 @@ impl std::fmt::Debug for Missing {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Announced {
     any: bool,
-    has: u32,
+    has: u64,
 }
 
 impl Announced {

@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod listeners;
 pub mod names;
 pub mod own;
+pub mod reports;
 pub mod routes;
 pub mod routing;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! Each generator declares the projection that it reads and sees nothing else of a proxy.
 
+pub(crate) mod reports;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,7 +16,8 @@ use pilothouse_core::registry::ObjectKey;
 use pilothouse_core::rules::Reads;
 
 use crate::extensions::{Extension, Missing};
-use crate::view::Class;
+use crate::inputs::reports::Reports;
+use crate::view::{Class, ViewKey};
 
 /// The versions of IP that a proxy has addresses of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -217,6 +220,8 @@ pub struct ForListeners {
     pub selected: Arc<[ObjectKey]>,
     /// Its labels that rules read.
     pub labels: SourceLabels,
+    /// What it reports of what its workload asks for; `None`: what mesh config says of access logs.
+    pub reports: Option<Arc<Reports>>,
 }
 
 /// What routes read of a proxy.
@@ -260,6 +265,8 @@ pub struct ForOwn {
     pub targets: Arc<[Target]>,
     /// What the proxy lacks of what listeners may have.
     pub without: Missing,
+    /// What it reports of what its workload is asked for; `None`: what mesh config says of access logs.
+    pub reports: Option<Arc<Reports>>,
 }
 
 /// What applies to an Envoy alone.
@@ -299,7 +306,7 @@ pub enum ForDataPlane {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selection {
     /// Whose view it has.
-    pub namespace: NamespaceName,
+    pub view: ViewKey,
     /// For load assignments.
     pub assignments: ForAssignments,
     /// For everything else.
@@ -310,7 +317,12 @@ impl Selection {
     /// What applies to `proxy`.
     pub fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
         Self {
-            namespace: proxy.namespace.clone(),
+            view: ViewKey {
+                namespace: proxy.namespace.clone(),
+                egress: mesh
+                    .sidecar_of(&proxy.namespace, &proxy.labels)
+                    .and_then(|sidecar| sidecar.egress.clone()),
+            },
             assignments: match proxy.data_plane {
                 DataPlane::Envoy => ForAssignments {
                     data_plane: proxy.data_plane,
@@ -360,6 +372,7 @@ impl ForEnvoy {
             .filter(|port| *port != 0);
         let selected = selected(mesh, proxy);
         let labels = source_labels(mesh, proxy);
+        let [reports, own_reports] = reports::reports(mesh, proxy);
         Self {
             clusters: ForClusters {
                 family,
@@ -376,6 +389,7 @@ impl ForEnvoy {
                 without: missing.among(Extension::OF_LISTENERS),
                 selected: selected.clone(),
                 labels: labels.clone(),
+                reports,
             },
             routes: ForRoutes {
                 addresses: Addressing::of(proxy),
@@ -390,6 +404,7 @@ impl ForEnvoy {
                 family,
                 targets: targets(mesh, proxy),
                 without: missing.among(Extension::OF_LISTENERS),
+                reports: own_reports,
             },
             names: captures_dns(proxy).then(|| ForNames {
                 addresses: Addressing::of(proxy),

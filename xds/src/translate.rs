@@ -10,9 +10,11 @@ mod common;
 mod grpc;
 mod http;
 mod listener;
+mod metrics;
 mod names;
 mod route;
 mod tcp;
+mod tracing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -73,6 +73,12 @@ const KINDS: &[RuleKind] = &[
         read: |value, at| RuleSpec::PeerAuthentication(Arc::new(Decode::decode(value, at))),
     },
     RuleKind {
+        name: "ProxyConfig",
+        group: NETWORKING,
+        versions: &["v1beta1", "v1", "v1alpha3"],
+        read: |value, at| RuleSpec::ProxyConfig(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
         name: "RequestAuthentication",
         group: SECURITY,
         versions: SECURITY_VERSIONS,
@@ -83,6 +89,12 @@ const KINDS: &[RuleKind] = &[
         group: NETWORKING,
         versions: NETWORKING_VERSIONS,
         read: |value, at| RuleSpec::ServiceEntry(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "Sidecar",
+        group: NETWORKING,
+        versions: NETWORKING_VERSIONS,
+        read: |value, at| RuleSpec::Sidecar(Arc::new(Decode::decode(value, at))),
     },
     RuleKind {
         name: "Telemetry",

@@ -9,15 +9,17 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pilothouse_core::mesh::{AccessLog, Mesh, OutboundPolicy};
+use pilothouse_core::mesh::{Mesh, OutboundPolicy};
 use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 
 pub use super::own::{InboundChain, VirtualInbound};
+use super::reports::{Reports, reports};
 use super::routing::Connections;
 use super::{Generator, Input, Lost, referring_by_alias};
-use crate::extensions::{Extension, Missing, WITHOUT_QUERY};
+use crate::extensions::Missing;
 use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForListeners};
@@ -46,8 +48,8 @@ pub struct VirtualOutbound {
     pub transparent: bool,
     /// What becomes of connections that no listener claims.
     pub outbound: OutboundPolicy,
-    /// The access log.
-    pub access_log: Option<AccessLog>,
+    /// What is reported of its connections.
+    pub reports: Arc<Reports>,
 }
 
 /// An address and port that services claim.
@@ -69,8 +71,8 @@ pub struct OutboundListener {
     pub rest: Option<Rest>,
     /// How long to wait for the first bytes; zero waits for ever.
     pub detection_timeout: Duration,
-    /// The access log.
-    pub access_log: Option<AccessLog>,
+    /// What is reported of its connections.
+    pub reports: Arc<Reports>,
 }
 
 /// Where requests go.
@@ -127,8 +129,8 @@ pub struct HttpProxy {
     pub addresses: Vec<IpAddr>,
     /// The port.
     pub port: u16,
-    /// The access log.
-    pub access_log: Option<AccessLog>,
+    /// What is reported of its connections.
+    pub reports: Arc<Reports>,
     /// What the proxy lacks of what listeners may have.
     pub without: Missing,
 }
@@ -173,14 +175,14 @@ impl Generator for Listeners {
     fn input(mesh: &Mesh, view: &View, projection: &ForListeners, name: &Name) -> Option<Input> {
         let config = mesh.config();
         let family = projection.family;
-        let access_log = access_log(mesh, projection.without);
+        let reports = reports(mesh, projection.reports.as_ref(), projection.without);
         if name.as_str() == names::VIRTUAL_OUTBOUND {
             return (projection.interception != Interception::None).then(|| {
                 Input::Listener(ListenerInput::VirtualOutbound(VirtualOutbound {
                     addresses: Slot::Wildcard.addresses(family),
                     transparent: projection.interception == Interception::Tproxy,
                     outbound: config.outbound,
-                    access_log,
+                    reports,
                 }))
             });
         }
@@ -191,7 +193,7 @@ impl Generator for Listeners {
                 name: name.clone(),
                 addresses,
                 port,
-                access_log,
+                reports,
                 without: projection.without,
             })));
         }
@@ -206,7 +208,7 @@ impl Generator for Listeners {
             tcp: chains.tcp,
             rest: chains.rest,
             detection_timeout: config.protocol_detection_timeout,
-            access_log,
+            reports,
         })))
     }
 
@@ -228,15 +230,6 @@ fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeS
         );
     }
     all
-}
-
-/// The access log of a proxy that lacks `without`.
-pub(super) fn access_log(mesh: &Mesh, without: Missing) -> Option<AccessLog> {
-    let log = mesh.config().access_log.as_ref()?;
-    let format = log.format.as_deref().unwrap_or_default();
-    let is_impossible = without.has(Extension::FileAccessLog)
-        || (without.has(Extension::RequestWithoutQuery) && format.contains(WITHOUT_QUERY));
-    (!is_impossible).then(|| log.clone())
 }
 
 /// The addresses that stand for all of the versions of IP in use.

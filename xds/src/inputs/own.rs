@@ -4,13 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pilothouse_core::mesh::{AccessLog, InboundPolicy, Mesh};
+use pilothouse_core::mesh::{InboundPolicy, Mesh};
 use pilothouse_core::model::Interception;
 
 use super::clusters::{ClusterInput, Inbound, InboundCluster};
 use super::listeners::ListenerInput;
+use super::reports::{Reports, reports};
 use super::{Input, Lost};
 use crate::extensions::Missing;
 use crate::names;
@@ -29,8 +31,8 @@ pub struct VirtualInbound {
     pub chains: Vec<InboundChain>,
     /// How long to wait for the first bytes; zero waits for ever.
     pub detection_timeout: Duration,
-    /// The access log.
-    pub access_log: Option<AccessLog>,
+    /// What is reported of its connections.
+    pub reports: Arc<Reports>,
     /// What the proxy lacks of what listeners may have.
     pub without: Missing,
 }
@@ -104,7 +106,7 @@ pub fn own(mesh: &Mesh, own: &ForOwn) -> Vec<Input> {
                 .filter(|chain| chain.target.target_port != names::INBOUND_PORT)
                 .collect(),
             detection_timeout: mesh.config().protocol_detection_timeout,
-            access_log: super::listeners::access_log(mesh, own.without),
+            reports: reports(mesh, own.reports.as_ref(), own.without),
             without: own.without,
         },
     )));

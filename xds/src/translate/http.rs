@@ -16,13 +16,14 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     HttpConnectionManager, HttpFilter, Rds, http_filter,
 };
 use envoy_types::util::pack_any;
-use pilothouse_core::mesh::AccessLog;
 use prost::Message;
 
 use super::Notes;
-use super::access_log::access_log;
+use super::access_log::request_logs;
+use super::tracing::{request_id, tracing};
 use super::common::{ads, boolean, duration};
 use crate::extensions::{Extension, Missing};
+use crate::inputs::reports::Reports;
 use crate::resource::Name;
 
 /// How requests are told apart by direction.
@@ -39,14 +40,16 @@ pub(super) enum Routes<'a> {
 pub(super) fn connection_manager(
     stat_prefix: String,
     routes: Routes<'_>,
-    log: Option<&AccessLog>,
+    reports: &Reports,
     without: Missing,
     notes: &mut Notes,
 ) -> Filter {
     let mut manager = HttpConnectionManager {
         codec_type: CodecType::Auto.into(),
         stat_prefix,
-        access_log: access_log(log),
+        access_log: request_logs(reports, notes),
+        tracing: reports.tracing.as_ref().map(|spans| tracing(spans, notes)),
+        request_id_extension: reports.tracing.as_ref().and_then(request_id),
         // Rules decide how long a stream may be silent.
         stream_idle_timeout: duration(Duration::ZERO),
         normalize_path: boolean(true),
@@ -120,6 +123,11 @@ fn http_filters(without: Missing) -> Vec<HttpFilter> {
         .filter(|(extension, _)| !without.has(*extension))
         .map(|(_, filter)| filter);
     there.chain([router()]).collect()
+}
+
+/// The filter that makes go wrong what routes say.
+pub(super) fn fault() -> HttpFilter {
+    http_filter(Extension::Fault, HttpFault::default())
 }
 
 /// The last of all HTTP filters.

@@ -13,12 +13,13 @@ use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{
     AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener,
 };
-use pilothouse_core::mesh::{AccessLog, OutboundPolicy};
+use pilothouse_core::mesh::OutboundPolicy;
 
-use super::access_log::listener_log;
+use super::access_log::listener_logs;
 use super::common::{boolean, duration, ip_address};
 use super::{Message, Notes, Output, tcp};
 use crate::inputs::listeners::ListenerInput;
+use crate::inputs::reports::Reports;
 use crate::names;
 
 /// What Envoy's TLS inspector says of connections without TLS.
@@ -47,7 +48,8 @@ fn listener(
     addresses: &[IpAddr],
     port: u16,
     direction: TrafficDirection,
-    log: Option<&AccessLog>,
+    reports: &Reports,
+    notes: &mut Notes,
 ) -> Listener {
     let mut addresses = addresses.iter().map(|ip| ip_address(*ip, port));
     Listener {
@@ -60,7 +62,7 @@ fn listener(
             })
             .collect(),
         traffic_direction: direction.into(),
-        access_log: listener_log(log),
+        access_log: listener_logs(reports, notes),
         ..Default::default()
     }
 }
@@ -94,12 +96,12 @@ fn plain_http() -> FilterChainMatch {
 }
 
 /// Where traffic goes that no service claims.
-fn by_policy(policy: OutboundPolicy, log: Option<&AccessLog>, notes: &mut Notes) -> Filter {
+fn by_policy(policy: OutboundPolicy, reports: &Reports, notes: &mut Notes) -> Filter {
     let cluster = match policy {
         OutboundPolicy::AllowAny => names::PASSTHROUGH,
         OutboundPolicy::RegistryOnly => names::BLACK_HOLE,
     };
-    tcp::proxy(cluster, log, notes)
+    tcp::proxy(cluster, reports, notes)
 }
 
 /// A listener that is handed connections and has no socket.

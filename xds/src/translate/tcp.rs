@@ -4,42 +4,42 @@ use envoy_types::pb::envoy::config::listener::v3::{Filter, filter as listener_fi
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy};
 use envoy_types::pb::envoy::r#type::v3::{HashPolicy, hash_policy};
 use envoy_types::util::pack_any;
-use pilothouse_core::mesh::AccessLog;
 use pilothouse_core::rules::resolve::Tunnel;
 
 use super::Notes;
-use super::access_log::access_log;
+use super::access_log::connection_logs;
 use super::common::duration;
 use super::route::rules;
 use crate::extensions::Extension;
 use crate::inputs::destination::Forwarding;
+use crate::inputs::reports::Reports;
 use crate::inputs::routing::Connections;
 use crate::resource::{Cause, Name};
 
 /// Forwards to `cluster`.
-pub(super) fn proxy(cluster: &str, log: Option<&AccessLog>, notes: &mut Notes) -> Filter {
-    forward(cluster, &Forwarding::default(), log, notes)
+pub(super) fn proxy(cluster: &str, reports: &Reports, notes: &mut Notes) -> Filter {
+    forward(cluster, &Forwarding::default(), reports, notes)
 }
 
 /// Forwards to `cluster` as rules say.
 pub(super) fn forward(
     cluster: &str,
     how: &Forwarding,
-    log: Option<&AccessLog>,
+    reports: &Reports,
     notes: &mut Notes,
 ) -> Filter {
     notes.clusters.insert(Name::from(cluster));
     let specifier = tcp_proxy::ClusterSpecifier::Cluster(cluster.into());
-    filter(cluster.into(), specifier, how, log, notes)
+    filter(cluster.into(), specifier, how, reports, notes)
 }
 
 /// Forwards to the clusters of `to`, in proportion to their weights.
-pub(super) fn connections(to: &Connections, log: Option<&AccessLog>, notes: &mut Notes) -> Filter {
+pub(super) fn connections(to: &Connections, reports: &Reports, notes: &mut Notes) -> Filter {
     if let Some(place) = &to.said {
         rules::note(place, notes);
     }
     if let [(only, _)] = &to.clusters[..] {
-        return forward(only.as_str(), &to.forwarding, log, notes);
+        return forward(only.as_str(), &to.forwarding, reports, notes);
     }
     let clusters = to.clusters.iter().map(|(cluster, weight)| {
         notes.clusters.insert(cluster.clone());
@@ -62,7 +62,7 @@ pub(super) fn connections(to: &Connections, log: Option<&AccessLog>, notes: &mut
         prefix.unwrap_or_default(),
         specifier,
         &to.forwarding,
-        log,
+        reports,
         notes,
     )
 }
@@ -71,14 +71,14 @@ fn filter(
     stat_prefix: String,
     specifier: tcp_proxy::ClusterSpecifier,
     how: &Forwarding,
-    log: Option<&AccessLog>,
+    reports: &Reports,
     notes: &mut Notes,
 ) -> Filter {
     let rules = how.rules.iter().cloned();
     notes.causes.extend(rules.map(Cause::Rule));
     let config = TcpProxy {
         stat_prefix,
-        access_log: access_log(log),
+        access_log: connection_logs(reports, notes),
         cluster_specifier: Some(specifier),
         idle_timeout: how.idle_timeout.and_then(duration),
         max_downstream_connection_duration: how.max_duration.and_then(duration),

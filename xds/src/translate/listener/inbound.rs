@@ -17,13 +17,13 @@ use crate::view::Class;
 
 pub(super) fn translate(input: &VirtualInbound) -> Output {
     let mut notes = Notes::of_mesh_config();
-    let log = input.access_log.as_ref();
+    let reports = &*input.reports;
     // A connection to this very port would be forwarded to itself without end.
     let itself = FilterChainMatch {
         destination_port: uint(names::INBOUND_PORT.into()),
         ..Default::default()
     };
-    let black_hole = tcp::proxy(names::BLACK_HOLE, log, &mut notes);
+    let black_hole = tcp::proxy(names::BLACK_HOLE, reports, &mut notes);
     let mut chains = vec![chain(
         names::VIRTUAL_INBOUND_BLACK_HOLE,
         Some(itself),
@@ -56,7 +56,8 @@ pub(super) fn translate(input: &VirtualInbound) -> Output {
             &input.addresses,
             names::INBOUND_PORT,
             TrafficDirection::Inbound,
-            log,
+            reports,
+            &mut notes,
         )
     };
     output(notes, inspected(message, input.detection_timeout))
@@ -64,7 +65,7 @@ pub(super) fn translate(input: &VirtualInbound) -> Output {
 
 /// The chains of a port that a service has.
 fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<FilterChain> {
-    let log = of.access_log.as_ref();
+    let reports = &*of.reports;
     let port = one.target.target_port;
     let name = format!("0.0.0.0_{port}");
     let at = |matching: FilterChainMatch| {
@@ -80,7 +81,7 @@ fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<Fi
         connection_manager(
             format!("inbound_{name}"),
             Routes::Inbound(Box::new(routes)),
-            log,
+            reports,
             of.without,
             notes,
         )
@@ -90,7 +91,7 @@ fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<Fi
         Class::Tcp => vec![chain(
             &name,
             at(FilterChainMatch::default()),
-            tcp::proxy(one.cluster.as_str(), log, notes),
+            tcp::proxy(one.cluster.as_str(), reports, notes),
         )],
         Class::Auto => {
             let mut chains = vec![chain(&name, at(plain_http()), http(notes))];
@@ -98,7 +99,7 @@ fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<Fi
                 chain(
                     &name,
                     at(transport),
-                    tcp::proxy(one.cluster.as_str(), log, notes),
+                    tcp::proxy(one.cluster.as_str(), reports, notes),
                 )
             }));
             chains
@@ -108,13 +109,13 @@ fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<Fi
 
 /// The chains of all other ports.
 fn catch_all(of: &VirtualInbound, notes: &mut Notes) -> Vec<FilterChain> {
-    let log = of.access_log.as_ref();
+    let reports = &*of.reports;
     let cluster = Name::from(names::INBOUND_PASSTHROUGH);
     let routes = route::inbound(&cluster, inbound_any(), ":*", notes);
     let http = connection_manager(
         names::INBOUND_PASSTHROUGH.into(),
         Routes::Inbound(Box::new(routes)),
-        log,
+        reports,
         of.without,
         notes,
     );
@@ -127,7 +128,7 @@ fn catch_all(of: &VirtualInbound, notes: &mut Notes) -> Vec<FilterChain> {
         chain(
             names::VIRTUAL_INBOUND,
             Some(transport),
-            tcp::proxy(cluster.as_str(), log, notes),
+            tcp::proxy(cluster.as_str(), reports, notes),
         )
     }));
     chains

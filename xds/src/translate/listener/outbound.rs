@@ -18,14 +18,14 @@ use crate::resource::Cause;
 /// The listener that captured connections reach, and that hands them to the listener of where they were going.
 pub(super) fn first(input: &VirtualOutbound) -> Output {
     let mut notes = Notes::of_mesh_config();
-    let log = input.access_log.as_ref();
+    let reports = &*input.reports;
     // A connection to this very port would be forwarded to itself without end.
     let itself = FilterChainMatch {
         destination_port: uint(names::OUTBOUND_PORT.into()),
         ..Default::default()
     };
-    let black_hole = tcp::proxy(names::BLACK_HOLE, log, &mut notes);
-    let rest = by_policy(input.outbound, log, &mut notes);
+    let black_hole = tcp::proxy(names::BLACK_HOLE, reports, &mut notes);
+    let rest = by_policy(input.outbound, reports, &mut notes);
     let message = Listener {
         use_original_dst: boolean(true),
         transparent: input.transparent.then(|| boolean(true)).flatten(),
@@ -38,7 +38,8 @@ pub(super) fn first(input: &VirtualOutbound) -> Output {
             &input.addresses,
             names::OUTBOUND_PORT,
             TrafficDirection::Outbound,
-            log,
+            reports,
+            &mut notes,
         )
     };
     output(notes, message)
@@ -47,11 +48,11 @@ pub(super) fn first(input: &VirtualOutbound) -> Output {
 /// The listener of an address and port that services claim.
 pub(super) fn of_services(input: &OutboundListener) -> Output {
     let mut notes = Notes::of_mesh_config();
-    let log = input.access_log.as_ref();
+    let reports = &*input.reports;
     let mut chains: Vec<FilterChain> = Vec::new();
     for one in &input.tcp {
         notes.causes.insert(Cause::Service(one.service.clone()));
-        let filter = tcp::connections(&one.to, log, &mut notes);
+        let filter = tcp::connections(&one.to, reports, &mut notes);
         chains.push(said(chain("", Some(matching(one)), filter), &one.to));
     }
     if let Some(http) = &input.http {
@@ -59,19 +60,19 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
         notes.causes.extend(causes);
         let prefix = format!("outbound_{}", input.name);
         let routes = Routes::Named(&http.route);
-        let filter = connection_manager(prefix, routes, log, http.without, &mut notes);
+        let filter = connection_manager(prefix, routes, reports, http.without, &mut notes);
         chains.push(chain("", http.sniffed.then(plain_http), filter));
     }
     let mut rest = input.rest.as_ref().map(|rest| match rest {
         Rest::Service { service, to } => {
             notes.causes.insert(Cause::Service(service.clone()));
-            let filter = tcp::connections(to, log, &mut notes);
+            let filter = tcp::connections(to, reports, &mut notes);
             said(chain("", None, filter), to)
         }
         Rest::Policy(policy) => chain(
             names::PASSTHROUGH_CHAIN,
             None,
-            by_policy(*policy, log, &mut notes),
+            by_policy(*policy, reports, &mut notes),
         ),
     });
     if chains.is_empty() {
@@ -85,7 +86,8 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
             &input.addresses,
             input.port,
             TrafficDirection::Outbound,
-            log,
+            reports,
+            &mut notes,
         )
     };
     let finds_http = input.http.as_ref().is_some_and(|http| http.sniffed);
@@ -109,12 +111,12 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
 /// The listener for clients that speak to an HTTP proxy.
 pub(super) fn http_proxy(input: &HttpProxy) -> Output {
     let mut notes = Notes::of_mesh_config();
-    let log = input.access_log.as_ref();
+    let reports = &*input.reports;
     let route = names::HTTP_PROXY_ROUTE.into();
     let filter = connection_manager(
         format!("outbound_{}", input.name),
         Routes::Proxy(&route),
-        log,
+        reports,
         input.without,
         &mut notes,
     );
@@ -125,7 +127,8 @@ pub(super) fn http_proxy(input: &HttpProxy) -> Output {
             &input.addresses,
             input.port,
             TrafficDirection::Outbound,
-            log,
+            reports,
+            &mut notes,
         )
     };
     output(notes, message)
