@@ -83,6 +83,8 @@ pub struct Metrics {
     pub publish_time: Histogram,
     /// Resources serialised: each version of each counts once, whatever the number of proxies.
     pub encoded: PerType<RawCounter>,
+    /// Objects that should keep something out and that nothing enforces, by kind.
+    pub unenforced: Each<Gauge, 3>,
     /// Objects whose last text is rejected, the last good one being in force.
     pub rejected_objects: Gauge,
     /// Replacements of sets that the mass-loss guard holds.
@@ -142,6 +144,15 @@ impl Metrics {
             inbound: Each::new("type", INBOUND, RawCounter::default),
             publish_time: Histogram::new(SECONDS),
             encoded: PerType::per_type(RawCounter::default),
+            unenforced: Each::new(
+                "kind",
+                [
+                    "AuthorizationPolicy",
+                    "PeerAuthentication",
+                    "RequestAuthentication",
+                ],
+                Gauge::default,
+            ),
             rejected_objects: Gauge::default(),
             guard_holds: Gauge::default(),
             registries_pending: Gauge::default(),
@@ -317,6 +328,11 @@ impl Metrics {
             m.rejected_objects,
         );
         registry.register(
+            "pilothouse_unenforced_security_policies",
+            "Security policies that are present and not enforced",
+            m.unenforced,
+        );
+        registry.register(
             "pilothouse_guard_holds",
             "Replacements that the mass-loss guard holds",
             m.guard_holds,
@@ -417,6 +433,7 @@ mod tests {
             "pilot_total_xds_internal_errors 0",
             "pilot_xds_config_size_bytes_bucket{le=\"10000.0\",type=\"cds\"} 0",
             "pilot_services 0",
+            "pilothouse_unenforced_security_policies{kind=\"AuthorizationPolicy\"} 0",
             "pilot_debounce_time_count 0",
             "pilot_push_triggers{type=\"endpoint\"} 0",
             "pilot_inbound_updates{type=\"svcdelete\"} 0",

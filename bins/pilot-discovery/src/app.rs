@@ -7,6 +7,7 @@
 //! Every long-lived task is owned here. One that ends by itself ends the process with its reason.
 
 mod awaited;
+mod unenforced;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -204,6 +205,15 @@ impl App {
         );
         let (publisher, ending) = (self.publisher, end.clone());
         tasks.spawn("publisher", async move { Ok(publisher.run(ending).await?) });
+        if !config.allow_unenforced_security {
+            let guard = readiness.guard("security policies that are not enforced");
+            let (news, ending) = (handle.clone(), end.clone());
+            tasks.spawn("security", async move {
+                unenforced::hold(guard, news, ending.clone()).await;
+                ending.cancelled().await;
+                Ok(())
+            });
+        }
         let following = self.metrics.follow(handle.clone(), end.clone());
         tasks.spawn("metrics", async move {
             following.await;

@@ -47,6 +47,8 @@ pub struct Config {
     pub mesh_config: Option<PathBuf>,
     /// The name of the cluster that the sources belong to.
     pub cluster_id: String,
+    /// Whether to become ready although there are policies that nothing enforces.
+    pub allow_unenforced_security: bool,
     /// Where discovery is served.
     pub grpc_addr: ListenAddr,
     /// Where readiness, health, version and metrics are served.
@@ -164,6 +166,7 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
             .mesh_config
             .or_else(|| Path::new(MESH_CONFIG).exists().then(|| MESH_CONFIG.into())),
         cluster_id: args.cluster_id,
+        allow_unenforced_security: args.allow_unenforced_security,
         grpc_addr: args.grpc_addr,
         http_addr: args.http_addr,
         monitoring_addr: args.monitoring_addr.0,

@@ -67,6 +67,11 @@ impl<M, const N: usize> Each<M, N> {
         }
     }
 
+    /// All of them, by value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &M)> {
+        self.values.iter().copied().zip(&self.metrics)
+    }
+
     /// The metric of this value; `None` for a value that is not among those given to [`Each::new`].
     pub fn get(&self, value: &str) -> Option<&M> {
         let place = self.values.iter().position(|known| *known == value)?;

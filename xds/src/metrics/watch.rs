@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::select;
-use pilothouse_core::mesh::{Mesh, Touched};
+use pilothouse_core::mesh::{Mesh, Source, Touched};
 use pilothouse_core::store::StoreHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -84,9 +84,13 @@ impl Metrics {
                 .iter()
                 .filter(|registry| !registry.is_synced())
                 .count();
-            let rejected = store
-                .status()
-                .get()
+            let status = store.status().get();
+            for (kind, gauge) in self.unenforced.iter() {
+                let of_kind = |source: &&Source| source.object.kind.as_str() == kind;
+                let count = status.unprotected().filter(of_kind).count();
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+            let rejected = status
                 .objects()
                 .filter(|(_, status)| !status.rejected.is_empty())
                 .count();
@@ -111,8 +115,11 @@ mod tests {
     use pilothouse_core::registry::{
         Meta, Need, Object, Origin, Problem, RegistryId, SetId, Value,
     };
+    use pilothouse_core::rules::RuleSpec;
     use pilothouse_core::store::{Settings, Store};
+    use prometheus_client::metrics::gauge::Gauge;
     use prometheus_client::registry::Registry;
+    use serde_json::json;
     use tokio::task::JoinSet;
 
     use super::*;
@@ -126,6 +133,15 @@ mod tests {
             meta: Meta::new("Service", "shop", host),
             origin: Origin::new("test"),
             value: Value::Service(Service::new(key, Vec::<ServicePort>::new())),
+        }
+    }
+
+    fn policy(kind: &str, name: &str, spec: &serde_json::Value) -> Object {
+        let (rule, _) = RuleSpec::parse("security.istio.io/v1", kind, spec).unwrap();
+        Object {
+            meta: Meta::new(kind, "shop", name),
+            origin: Origin::new("test"),
+            value: Value::Rule(rule),
         }
     }
 
@@ -165,6 +181,32 @@ mod tests {
         updates.synced().await.unwrap();
         tokio::time::sleep(PAUSE * 2).await;
         assert_eq!(gauges(&metrics), (0, 1, 0));
+
+        let unenforced = |metrics: &Metrics| {
+            ["AuthorizationPolicy", "PeerAuthentication"]
+                .map(|kind| metrics.unenforced.get(kind).map(Gauge::get))
+        };
+        let mut tx = updates.begin();
+        let (strict, none) = (json!({"mtls": {"mode": "STRICT"}}), json!({}));
+        tx.put(&set, policy("PeerAuthentication", "a", &strict));
+        tx.put(&set, policy("PeerAuthentication", "b", &none));
+        let bad = Meta::new("AuthorizationPolicy", "shop", "a").key;
+        tx.reject(
+            &set,
+            Some(bad),
+            Origin::new("test"),
+            vec![Problem::error("spec", "is bad")],
+        );
+        tx.commit().await.unwrap();
+        tokio::time::sleep(PAUSE * 2).await;
+        assert_eq!(unenforced(&metrics), [Some(1), Some(2)]);
+        let mut tx = updates.begin();
+        for name in ["a", "b"] {
+            tx.delete(&set, &Meta::new("PeerAuthentication", "shop", name).key);
+        }
+        tx.commit().await.unwrap();
+        tokio::time::sleep(PAUSE * 2).await;
+        assert_eq!(unenforced(&metrics), [Some(1), Some(0)]);
 
         let mut tx = updates.begin();
         tx.delete(&set, &service("a.test").meta.key);

@@ -96,6 +96,10 @@ pub(super) struct DiscoveryArgs {
     )]
     pub cluster_id: String,
 
+    /// Become ready although there are objects of security.istio.io, which this version does not enforce.
+    #[arg(long, help_heading = "Sources")]
+    pub allow_unenforced_security: bool,
+
     /// Discovery for proxies over gRPC, in plaintext.
     #[arg(long, alias = "grpcAddr", default_value = ":15010", value_parser = listen_addr, value_name = "ADDR", help_heading = "Listeners")]
     pub grpc_addr: ListenAddr,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pilothouse_core::mesh::Source;
 use pilothouse_core::registry::{ObjectKey, Origin, Problem, Severity};
 use pilothouse_core::rules;
-use pilothouse_core::status::{Contest, Lost, Status};
+use pilothouse_core::status::{Contest, Lost, NotSupported, Status};
 use pilothouse_static::{File, Finding, Unknown};
 use serde::Serialize;
 
@@ -67,8 +67,8 @@ impl Messages {
         self.all.extend(messages);
     }
 
-    /// What can only be said of objects together: who has lost to whom.
-    pub(super) fn add_lost(&mut self, files: &[File], status: &Status) {
+    /// What the store says of objects: what is not carried out, and who has lost to whom.
+    pub(super) fn add_told(&mut self, files: &[File], status: &Status) {
         let mut places: BTreeMap<&ObjectKey, Vec<&Origin>> = BTreeMap::new();
         for object in files.iter().flat_map(|file| &file.objects) {
             let all = places.entry(&object.meta.key).or_default();
@@ -82,6 +82,9 @@ impl Messages {
                 .unwrap_or_default()
                 .iter()
                 .find(|place| !lost_copies.contains(place));
+            if let (Some(what), Some(at)) = (&status.not_supported, in_force) {
+                self.all.push(Message::not_supported(at, source, what));
+            }
             for lost in &status.lost {
                 if let Some(at) = lost.at.as_ref().or(in_force.copied()) {
                     self.all.push(Message::lost(at, source, lost));
@@ -128,6 +131,16 @@ impl Message {
         );
         let problem = Problem::warning("kind", what).hint(known_kinds(key));
         Self::new(at, Some(key), &problem)
+    }
+
+    fn not_supported(at: &Origin, source: &Source, what: &NotSupported) -> Self {
+        let problem = Problem::warning("kind", what.why.to_string());
+        let problem = if what.unprotected {
+            problem.hint("discovery does not become ready while it is there, unless it is given --allow-unenforced-security")
+        } else {
+            problem
+        };
+        Self::new(at, Some(&source.object), &problem)
     }
 
     fn lost(at: &Origin, source: &Source, lost: &Lost) -> Self {

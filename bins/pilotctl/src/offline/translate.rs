@@ -64,7 +64,7 @@ pub(crate) async fn translate(
     let config = std::mem::take(&mut sources.mesh_config);
     let published = mesh::snapshot(&sources.files, config, &args.cluster_id, node.proxy);
     let (status, snapshot) = Box::pin(published).await?;
-    messages.add_lost(&sources.files, &status);
+    messages.add_told(&sources.files, &status);
     let messages = messages.sorted();
     for message in &messages {
         print::message(err, message)?;

@@ -43,7 +43,7 @@ pub(crate) async fn validate(args: ValidateArgs, out: &mut dyn Write) -> Result<
     let mut messages = sources.messages();
     let config = std::mem::take(&mut sources.mesh_config);
     let status = Box::pin(mesh::status(&sources.files, config, "")).await?;
-    messages.add_lost(&sources.files, &status);
+    messages.add_told(&sources.files, &status);
     let messages = messages.sorted();
     match args.output {
         Output::Json => {
