@@ -181,7 +181,7 @@ pub(crate) fn grpc_client() -> Proxy {
 /// Everything that `proxy` gets.
 pub(crate) fn resources(mesh: &Mesh, proxy: &Proxy) -> Vec<Resource> {
     let selection = Selection::of(mesh, proxy);
-    let view = View::build(mesh, Some(&selection.namespace));
+    let view = View::build(mesh, Some(&selection.view));
     all_inputs(mesh, &view, &selection)
         .iter()
         .map(|input| encode(translate(input)))

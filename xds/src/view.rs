@@ -1,7 +1,9 @@
 //! What the clients of one namespace see: each host's service, what rules say of it, and indices from ports and addresses to
-//! services.
+//! services. Where a `Sidecar` limits what they reach, it is what is left.
 //!
 //! All maps are persistent: cloning is cheap, and following a change costs in proportion to it.
+
+mod limited;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,6 +14,7 @@ use pilothouse_core::model::{
     Cidr, Host, NamespaceName, Protocol, Resolution, Service, ServicePort,
 };
 use pilothouse_core::rules::HostKind;
+use pilothouse_core::rules::resolve::Egress;
 use rpds::RedBlackTreeMapSync as Map;
 
 /// How a port's connections are told apart. A port that is UDP has no class and is not seen here.
@@ -37,10 +40,29 @@ impl Class {
     }
 }
 
+/// Whose view it is: what is seen of a mesh depends on nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ViewKey {
+    /// The clients' namespace.
+    pub namespace: NamespaceName,
+    /// What limits it further; `None`: nothing does, and namespaces that see the same share it.
+    pub egress: Option<Arc<Egress>>,
+}
+
+impl From<NamespaceName> for ViewKey {
+    fn from(namespace: NamespaceName) -> Self {
+        Self {
+            namespace,
+            egress: None,
+        }
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    namespace: Option<NamespaceName>,
+    key: Option<ViewKey>,
+    limited: limited::Limited,
     services: Map<Host, Arc<Service>>,
     rules: Map<Host, Arc<HostRules>>,
     // A key without host is where a range begins.
@@ -50,37 +72,51 @@ pub struct View {
 }
 
 impl View {
-    /// What `namespace` sees; for `None`, what every namespace sees that has nothing of its own: public services, and of
+    /// What is seen with this key; for `None`, what every namespace sees that has nothing of its own: public services, and of
     /// several with one host the one that goes first.
-    pub fn build(mesh: &Mesh, namespace: Option<&NamespaceName>) -> Self {
+    pub fn build(mesh: &Mesh, key: Option<&ViewKey>) -> Self {
         let mut view = Self {
-            namespace: namespace.cloned(),
+            key: key.cloned(),
             ..Self::default()
         };
+        if let Some(egress) = key.and_then(|key| key.egress.clone()) {
+            view.build_limited(mesh, &egress);
+            return view;
+        }
         for host in mesh.hosts().chain(mesh.hosts_of_rules(HostKind::Virtual)) {
             view.follow(mesh, host);
         }
         view
     }
 
-    /// The same as the beginning of what `namespace` sees.
-    pub fn of_namespace(&self, namespace: &NamespaceName) -> Self {
+    /// The same as the beginning of what is seen with `key`, which has no limits.
+    pub fn of_key(&self, key: &ViewKey) -> Self {
         Self {
-            namespace: Some(namespace.clone()),
+            key: Some(key.clone()),
             ..self.clone()
         }
     }
 
-    /// Follows a change of the services of these hosts, or of what rules say of them. A change of mesh config needs a new view.
-    pub fn update(&mut self, mesh: &Mesh, hosts: &BTreeSet<Host>) {
+    /// Follows a change of the services of these hosts, or of what rules say of them. A change of mesh config is one of all
+    /// hosts. Returns the further hosts that are seen otherwise than before on that account.
+    pub fn update(&mut self, mesh: &Mesh, hosts: &BTreeSet<Host>) -> BTreeSet<Host> {
+        if let Some(egress) = self.egress().cloned() {
+            return self.follow_limited(mesh, &egress, hosts);
+        }
         for host in hosts {
             self.follow(mesh, host);
         }
+        BTreeSet::new()
     }
 
     /// Whose view this is.
     pub fn namespace(&self) -> Option<&NamespaceName> {
-        self.namespace.as_ref()
+        self.key.as_ref().map(|key| &key.namespace)
+    }
+
+    /// What limits it; `None`: nothing.
+    pub fn egress(&self) -> Option<&Arc<Egress>> {
+        self.key.as_ref().and_then(|key| key.egress.as_ref())
     }
 
     /// The service that clients mean by `host`.
@@ -129,7 +165,13 @@ impl View {
     }
 
     fn follow(&mut self, mesh: &Mesh, host: &Host) {
-        let (service, rules) = seen(mesh, self.namespace.as_ref(), host);
+        let (service, rules) = seen(mesh, self.namespace(), host);
+        self.set_rules(host, rules);
+        let everything = |_: &ServicePort| true;
+        self.set_service(host, service, everything);
+    }
+
+    fn set_rules(&mut self, host: &Host, rules: Option<HostRules>) {
         match (self.rules.get(host), rules) {
             (None, None) => {}
             (Some(old), Some(new)) if **old == new => {}
@@ -138,17 +180,26 @@ impl View {
                 self.rules.remove_mut(host);
             }
         }
+    }
+
+    /// Replaces what a host means; `reached` says which of its ports clients reach by its name and address.
+    fn set_service(
+        &mut self,
+        host: &Host,
+        service: Option<&Arc<Service>>,
+        reached: impl Fn(&ServicePort) -> bool,
+    ) {
         match (self.services.get(host), service) {
             (None, None) => return,
-            (Some(old), Some(new)) if Arc::ptr_eq(old, new) => return,
+            (Some(old), Some(new)) if self.egress().is_none() && Arc::ptr_eq(old, new) => return,
             _ => {}
         }
         if let Some(old) = self.services.get(host).cloned() {
             self.services.remove_mut(host);
-            for key in ports(&old) {
+            for key in self.ports_of(&old, |_| true) {
                 self.ports.remove_mut(&key);
             }
-            for key in addresses(&old) {
+            for key in addresses(&old, |_| true) {
                 self.addresses.remove_mut(&key);
             }
             if let Some(key) = alias(&old) {
@@ -157,16 +208,31 @@ impl View {
         }
         if let Some(new) = service {
             self.services.insert_mut(host.clone(), new.clone());
-            for key in ports(new) {
+            for key in self.ports_of(new, &reached) {
                 self.ports.insert_mut(key, new.clone());
             }
-            for key in addresses(new) {
+            for key in addresses(new, &reached) {
                 self.addresses.insert_mut(key, new.clone());
             }
             if let Some(key) = alias(new) {
                 self.aliases.insert_mut(key, new.clone());
             }
         }
+    }
+
+    fn ports_of(
+        &self,
+        service: &Service,
+        reached: impl Fn(&ServicePort) -> bool,
+    ) -> Vec<(u16, Class, Option<Host>)> {
+        let host = &service.key.host;
+        proxied_ports(service)
+            .filter(|(port, _)| reached(port))
+            .filter_map(|(port, _)| {
+                let class = Class::of(self.protocol(port))?;
+                Some((port.port, class, Some(host.clone())))
+            })
+            .collect()
     }
 }
 
@@ -204,23 +270,23 @@ pub fn proxied_port(service: &Service, number: u16) -> Option<(&ServicePort, Cla
     proxied_ports(service).find(|(port, _)| port.port == number)
 }
 
-fn ports(service: &Service) -> Vec<(u16, Class, Option<Host>)> {
-    let host = &service.key.host;
-    proxied_ports(service)
-        .map(|(port, class)| (port.port, class, Some(host.clone())))
-        .collect()
-}
-
-fn addresses(service: &Service) -> Vec<(IpAddr, u16, Option<Host>)> {
+fn addresses(
+    service: &Service,
+    reached: impl Fn(&ServicePort) -> bool,
+) -> Vec<(IpAddr, u16, Option<Host>)> {
     let stated = service.addresses.values().flatten();
     let stated = stated
         .filter(|address| is_virtual_ip(address))
         .map(Cidr::ip);
     let given = service.automatic.into_iter();
     let given = given.flat_map(|given| [IpAddr::V4(given.v4), IpAddr::V6(given.v6)]);
+    let ports: Vec<_> = proxied_ports(service)
+        .filter(|(port, _)| reached(port))
+        .map(|(port, _)| port.port)
+        .collect();
     let pairs = stated
         .chain(given)
-        .flat_map(|ip| proxied_ports(service).map(move |(port, _)| (ip, port.port)));
+        .flat_map(|ip| ports.iter().map(move |port| (ip, *port)));
     pairs
         .map(|(ip, port)| (ip, port, Some(service.key.host.clone())))
         .collect()
@@ -275,7 +341,8 @@ mod tests {
             rule,
         ]);
         let check = |namespace: Option<&str>, host: &str, expected: &str| {
-            let view = View::build(&mesh, namespace.map(NamespaceName::from).as_ref());
+            let key = namespace.map(|namespace| ViewKey::from(NamespaceName::from(namespace)));
+            let view = View::build(&mesh, key.as_ref());
             let found = view
                 .service(&Host::new(host).unwrap())
                 .map(|service| service.key.namespace.to_string());

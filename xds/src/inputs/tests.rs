@@ -282,7 +282,7 @@ proptest! {
     ) {
         let mut mesh = mesh_with(MeshConfig { proxy_http_port: http_proxy, ..Default::default() }, []);
         let selections = [sidecar(), bound(), grpc_client()].map(|proxy| Selection::of(&mesh, &proxy));
-        let namespaces = [None, Some(NamespaceName::from("shop"))];
+        let namespaces = [None, Some(ViewKey::from(NamespaceName::from("shop")))];
         let mut views = namespaces.each_ref().map(|namespace| View::build(&mesh, namespace.as_ref()));
         for event in events {
             let (key, before) = (event.key.clone(), mesh.clone());
@@ -334,7 +334,7 @@ proptest! {
 /// Listeners and routes refer to clusters and routes that the same proxy gets, and load assignments to clusters.
 fn refers_to_what_is_there(mesh: &Mesh, proxy: &Proxy) -> Result<(), TestCaseError> {
     let selection = Selection::of(mesh, proxy);
-    let view = View::build(mesh, Some(&selection.namespace));
+    let view = View::build(mesh, Some(&selection.view));
     let outputs: Vec<_> = all_inputs(mesh, &view, &selection)
         .iter()
         .map(translate)

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::mesh::{Mesh, Touched};
-use pilothouse_core::model::{Host, NamespaceName};
+use pilothouse_core::model::Host;
 use pilothouse_core::rules::HostKind;
 
 use super::memo::Memo;
@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::selection::{
     ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForNames, ForOwn, ForRoutes, Selection,
 };
+use crate::view::ViewKey;
 use grpc::Grpc;
 
 /// What is to be computed.
@@ -99,12 +100,13 @@ impl Config {
         };
         let wanted: BTreeSet<_> = selections
             .iter()
-            .map(|selection| selection.namespace.clone())
+            .map(|selection| selection.view.clone())
             .collect();
         self.views.retain(&wanted);
-        self.views.update(&self.mesh, &hosts);
-        for namespace in &wanted {
-            self.views.watch(&self.mesh, namespace);
+        let mut hosts = hosts;
+        hosts.append(&mut self.views.update(&self.mesh, &hosts));
+        for key in &wanted {
+            self.views.watch(&self.mesh, key);
         }
         let change = Change {
             before: Seen {
@@ -181,28 +183,28 @@ impl Config {
     /// The sets of a selection, which keep their identity as long as they are equal to `sets`.
     pub(super) fn restack(&self, selection: &Arc<Selection>, sets: &mut Sets) {
         match &selection.data_plane {
-            ForDataPlane::Envoy(envoy) => self.restack_envoy(&selection.namespace, envoy, sets),
-            ForDataPlane::Grpc(grpc) => self.grpc.restack(&selection.namespace, grpc, sets),
+            ForDataPlane::Envoy(envoy) => self.restack_envoy(&selection.view, envoy, sets),
+            ForDataPlane::Grpc(grpc) => self.grpc.restack(&selection.view, grpc, sets),
         }
     }
 
-    fn restack_envoy(&self, namespace: &NamespaceName, envoy: &ForEnvoy, sets: &mut Sets) {
+    fn restack_envoy(&self, key: &ViewKey, envoy: &ForEnvoy, sets: &mut Sets) {
         let clusters = self
             .clusters
             .get(&envoy.clusters)
-            .map(|scope| scope.set(namespace));
+            .map(|scope| scope.set(key));
         let listeners = self
             .listeners
             .get(&envoy.listeners)
-            .map(|scope| scope.set(namespace));
+            .map(|scope| scope.set(key));
         if let Some(shared) = clusters {
             sets.shared_clusters = shared.clone();
         }
         if let Some(routes) = self.routes.get(&envoy.routes) {
-            sets.routes = routes.set(namespace).clone();
+            sets.routes = routes.set(key).clone();
         }
         if let Some(names) = envoy.names.as_ref().and_then(|names| self.names.get(names)) {
-            sets.names = names.set(namespace).clone();
+            sets.names = names.set(key).clone();
         }
         let own = self.own.get(&envoy.own);
         with_own(&mut sets.clusters, clusters, own.map(|own| &own.0));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
-use pilothouse_core::model::{Host, NamespaceName, ServiceKey};
+use pilothouse_core::model::{Host, ServiceKey};
 
 use super::memo::Memo;
 use super::scope::Scope;
@@ -13,6 +13,7 @@ use crate::fanout::Set;
 use crate::inputs;
 use crate::metrics::Metrics;
 use crate::selection::ForAssignments;
+use crate::view::ViewKey;
 
 /// See the [module](self).
 pub(super) struct Lane {
@@ -88,10 +89,10 @@ impl Lane {
         })
     }
 
-    /// What proxies of this namespace and projection get.
+    /// What proxies of this view and projection get.
     pub(super) fn set(
         &mut self,
-        namespace: &NamespaceName,
+        key: &ViewKey,
         projection: &ForAssignments,
     ) -> &Arc<Set> {
         let Self {
@@ -104,6 +105,6 @@ impl Lane {
         scopes
             .entry(projection.clone())
             .or_insert_with(|| Scope::build(Seen { mesh, views }, projection, memo))
-            .set(namespace)
+            .set(key)
     }
 }

@@ -1,31 +1,32 @@
 //! A scope: what one generator makes for all proxies with an equal projection, as layers that follow the mesh.
 //!
 //! The first layer holds what the common view gives and is shared by all namespaces. A namespace that sees other services
-//! than that gets a second layer with just the names that come out differently.
+//! than that gets a second layer with just the names that come out differently. Where a `Sidecar` limits what is seen, there is
+//! one layer alone with just that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilothouse_core::model::{Host, NamespaceName};
+use pilothouse_core::model::Host;
 
 use super::memo::Memo;
 use super::views::Seen;
 use crate::fanout::{Change, Layer, Set};
 use crate::inputs::{Generator, Lost};
 use crate::resource::{Name, Resource};
-use crate::view::View;
+use crate::view::{View, ViewKey};
 
 /// See the [module](self).
 pub(super) struct Scope<G: Generator> {
     projection: G::Projection,
     common: Arc<Layer>,
-    own: BTreeMap<NamespaceName, Arc<Layer>>,
+    own: BTreeMap<ViewKey, Arc<Layer>>,
     /// The layers as sets, one for all namespaces without a layer of their own.
     common_set: Arc<Set>,
-    own_sets: BTreeMap<NamespaceName, Arc<Set>>,
+    own_sets: BTreeMap<ViewKey, Arc<Set>>,
     lost: Losses,
-    /// What of it a namespace has otherwise than the common view.
-    own_lost: BTreeMap<NamespaceName, Losses>,
+    /// What of it a view has otherwise than the common one.
+    own_lost: BTreeMap<ViewKey, Losses>,
     lost_changed: bool,
 }
 
@@ -56,22 +57,22 @@ impl<G: Generator> Scope<G> {
         names.extend(self.lost.keys().cloned());
         self.remake_common(seen, &names, memo);
         self.retain(seen);
-        for namespace in seen.views.namespaces() {
-            let mut names = self.concerned(seen, namespace);
+        for key in seen.views.keys() {
+            let mut names = self.concerned(seen, key);
             let known = self
                 .own
-                .get(namespace)
+                .get(key)
                 .into_iter()
                 .flat_map(|own| own.iter());
             names.extend(known.map(|entry| entry.name.clone()));
             names.extend(
                 self.own_lost
-                    .get(namespace)
+                    .get(key)
                     .into_iter()
                     .flat_map(|lost| lost.keys())
                     .cloned(),
             );
-            self.remake_own(seen, namespace, &names, memo);
+            self.remake_own(seen, key, &names, memo);
         }
         self.restack();
     }
@@ -88,26 +89,35 @@ impl<G: Generator> Scope<G> {
         touched.append(&mut self.names_of(after, &after.views.common, hosts));
         self.remake_common(after, &touched, memo);
         self.retain(after);
-        for namespace in after.views.namespaces() {
-            let mut names = self.concerned(after, namespace);
-            if before.views.contains(namespace) {
-                let mut hers = touched.clone();
-                hers.append(&mut self.names_of(before, before.views.of(namespace), hosts));
-                hers.append(&mut self.names_of(after, after.views.of(namespace), hosts));
-                names.append(&mut self.concerned(before, namespace));
-                names.retain(|name| hers.contains(name));
+        for key in after.views.keys() {
+            let known = before.views.contains(key);
+            let mut names = if key.egress.is_some() && known {
+                BTreeSet::new()
+            } else {
+                self.concerned(after, key)
+            };
+            if known {
+                let mut hers = self.names_of(before, before.views.of(key), hosts);
+                hers.append(&mut self.names_of(after, after.views.of(key), hosts));
+                if key.egress.is_some() {
+                    names = hers;
+                } else {
+                    hers.extend(touched.iter().cloned());
+                    names.append(&mut self.concerned(before, key));
+                    names.retain(|name| hers.contains(name));
+                }
             }
-            self.remake_own(after, namespace, &names, memo);
+            self.remake_own(after, key, &names, memo);
         }
         self.restack();
     }
 
-    /// What proxies of `namespace` get. As long as nothing changes it is the same `Arc`, for all namespaces that see the same.
-    pub(super) fn set(&self, namespace: &NamespaceName) -> &Arc<Set> {
-        self.own_sets.get(namespace).unwrap_or(&self.common_set)
+    /// What proxies with this view get. As long as nothing changes it is the same `Arc`, for all namespaces that see the same.
+    pub(super) fn set(&self, key: &ViewKey) -> &Arc<Set> {
+        self.own_sets.get(key).unwrap_or(&self.common_set)
     }
 
-    /// Who lost what they claim of which name, in the view of any namespace.
+    /// Who lost what they claim of which name, in any view.
     pub(super) fn lost(&self) -> impl Iterator<Item = (&Name, &Lost)> {
         let all = std::iter::once(&self.lost).chain(self.own_lost.values());
         all.flatten()
@@ -119,34 +129,35 @@ impl<G: Generator> Scope<G> {
         std::mem::take(&mut self.lost_changed)
     }
 
-    /// Drops what was made for namespaces that have no view any more.
+    /// Drops what was made for views that are not there any more.
     fn retain(&mut self, seen: Seen<'_>) {
-        self.own
-            .retain(|namespace, _| seen.views.contains(namespace));
+        self.own.retain(|key, _| seen.views.contains(key));
         let before = self.own_lost.len();
-        self.own_lost
-            .retain(|namespace, _| seen.views.contains(namespace));
+        self.own_lost.retain(|key, _| seen.views.contains(key));
         self.lost_changed |= self.own_lost.len() != before;
     }
 
     fn restack(&mut self) {
         stack(&mut self.common_set, vec![self.common.clone()]);
-        self.own_sets
-            .retain(|namespace, _| self.own.contains_key(namespace));
-        for (namespace, own) in &self.own {
-            let set = self.own_sets.entry(namespace.clone()).or_default();
-            stack(set, vec![self.common.clone(), own.clone()]);
+        self.own_sets.retain(|key, _| self.own.contains_key(key));
+        for (key, own) in &self.own {
+            let set = self.own_sets.entry(key.clone()).or_default();
+            match key.egress {
+                Some(_) => stack(set, vec![own.clone()]),
+                None => stack(set, vec![self.common.clone(), own.clone()]),
+            }
         }
     }
 
-    /// The names in which the hosts that mean something else in `namespace` have a part.
-    fn concerned(&self, seen: Seen<'_>, namespace: &NamespaceName) -> BTreeSet<Name> {
-        let mut names = self.names_of(seen, &seen.views.common, seen.views.differing(namespace));
-        names.append(&mut self.names_of(
-            seen,
-            seen.views.of(namespace),
-            seen.views.differing(namespace),
-        ));
+    /// The names in which the hosts that mean something else with `key` have a part; all that a limited view has.
+    fn concerned(&self, seen: Seen<'_>, key: &ViewKey) -> BTreeSet<Name> {
+        let own = seen.views.of(key);
+        if key.egress.is_some() {
+            return G::names(seen.mesh, own, &self.projection);
+        }
+        let differing = || seen.views.differing(key);
+        let mut names = self.names_of(seen, &seen.views.common, differing());
+        names.append(&mut self.names_of(seen, own, differing()));
         names
     }
 
@@ -191,19 +202,22 @@ impl<G: Generator> Scope<G> {
     fn remake_own(
         &mut self,
         seen: Seen<'_>,
-        namespace: &NamespaceName,
+        key: &ViewKey,
         names: &BTreeSet<Name>,
         memo: &mut Memo,
     ) {
-        if names.is_empty() {
+        let limited = key.egress.is_some();
+        if names.is_empty() && (!limited || self.own.contains_key(key)) {
             return;
         }
-        let old = self.own.get(namespace).cloned().unwrap_or_default();
+        let view = seen.views.of(key);
+        let old = self.own.get(key).cloned().unwrap_or_default();
         let changes = names.iter().map(|name| {
-            let own = self.make(seen, seen.views.of(namespace), name, memo);
+            let own = self.make(seen, view, name, memo);
             let common = self
                 .common
                 .get(name.as_str())
+                .filter(|_| !limited)
                 .and_then(|entry| entry.resource.as_ref());
             let change = match (common, own) {
                 (Some(common), Some(own)) if common.version == own.version => Change::Drop,
@@ -214,22 +228,21 @@ impl<G: Generator> Scope<G> {
             (name.clone(), change)
         });
         let next = old.with(changes.collect::<Vec<_>>());
-        if next.is_empty() {
-            self.own.remove(namespace);
-        } else if !old.changed(&next).is_empty() {
-            self.own.insert(namespace.clone(), Arc::new(next));
+        if next.is_empty() && !limited {
+            self.own.remove(key);
+        } else if !old.changed(&next).is_empty() || !self.own.contains_key(key) {
+            self.own.insert(key.clone(), Arc::new(next));
         }
-        let mut losses = self.own_lost.remove(namespace).unwrap_or_default();
+        let mut losses = self.own_lost.remove(key).unwrap_or_default();
         for name in names {
-            let view = seen.views.of(namespace);
             let mut lost = G::lost(seen.mesh, view, &self.projection, name);
-            if self.lost.get(name) == Some(&lost) {
+            if !limited && self.lost.get(name) == Some(&lost) {
                 lost.clear();
             }
             self.lost_changed |= note(&mut losses, name, lost);
         }
         if !losses.is_empty() {
-            self.own_lost.insert(namespace.clone(), losses);
+            self.own_lost.insert(key.clone(), losses);
         }
     }
 

@@ -224,7 +224,7 @@ impl Seats {
                 // A new selection: its configuration is being computed.
                 continue;
             }
-            let bodies = lane.set(&selection.namespace, &selection.assignments);
+            let bodies = lane.set(&selection.view, &selection.assignments);
             let sets = &group.sets;
             let same = |old: &Snapshot| {
                 Arc::ptr_eq(&old.clusters, &sets.clusters)

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::names;
 use crate::resource::ResourceType;
 use crate::selection::{ForAssignments, Selection};
+use crate::view::ViewKey;
 
 const NAMESPACES: [&str; 3] = ["north", "south", "east"];
 const HOSTS: [&str; 6] = [
@@ -377,7 +378,7 @@ type Contents = [BTreeMap<String, Bytes>; ResourceType::ALL.len()];
 fn served(config: &Config, lane: &mut Lane, selection: &Arc<Selection>) -> Contents {
     let mut sets = Sets::default();
     config.restack(selection, &mut sets);
-    let bodies = lane.set(&selection.namespace, &selection.assignments);
+    let bodies = lane.set(&selection.view, &selection.assignments);
     [
         contents(&sets.clusters),
         contents(bodies),
@@ -404,17 +405,17 @@ fn fits(service: &Arc<Service>) -> (Resolution, Vec<ServicePort>) {
     (service.resolution.clone(), service.ports.clone())
 }
 
-/// All assignments, by namespace, cluster and what they are for.
+/// All assignments, by view, cluster and what they are for.
 fn assignments(
     config: &Config,
     lane: &mut Lane,
-) -> BTreeMap<(NamespaceName, String, ForAssignments), Bytes> {
+) -> BTreeMap<(ViewKey, String, ForAssignments), Bytes> {
     let mut all = BTreeMap::new();
     for selection in selections(&config.mesh) {
-        let bodies = contents(lane.set(&selection.namespace, &selection.assignments));
+        let bodies = contents(lane.set(&selection.view, &selection.assignments));
         all.extend(bodies.into_iter().map(|(name, body)| {
-            let (namespace, projection) = (&selection.namespace, &selection.assignments);
-            ((namespace.clone(), name, projection.clone()), body)
+            let (view, projection) = (&selection.view, &selection.assignments);
+            ((view.clone(), name, projection.clone()), body)
         }));
     }
     all
@@ -450,7 +451,7 @@ proptest! {
                 // The configuration is still being computed. What has left the mesh, or is another there, keeps its last endpoints.
                 for (name, body) in assignments(&config, &mut lane) {
                     let (_, _, host) = names::parse_outbound_cluster(&name.1).unwrap();
-                    let published = config.views.of(&name.0).service(&host).unwrap();
+                    let published = config.views.of(&name.0).published(&host).unwrap();
                     if after.service(&published.key).map(fits) != Some(fits(published)) {
                         prop_assert_eq!(kept.get(&name), Some(&body), "{:?}", name);
                     }
@@ -471,9 +472,9 @@ proptest! {
                 let incremental = served(&config, &mut lane, selection);
                 let full = served(&full, &mut full_lane, selection);
                 for (a, b) in incremental.iter().zip(&full) {
-                    prop_assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{:?} {:?}", selection.namespace, round);
+                    prop_assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{:?} {:?}", selection.view, round);
                     for (name, body) in a {
-                        prop_assert!(b.get(name) == Some(body), "{} of {:?} differs after {:?}", name, selection.namespace, round);
+                        prop_assert!(b.get(name) == Some(body), "{} of {:?} differs after {:?}", name, selection.view, round);
                     }
                 }
             }

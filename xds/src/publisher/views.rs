@@ -1,13 +1,14 @@
-//! What namespaces see: one view that all share, and one for each namespace that sees anything else.
+//! What clients see: one view that all share, one for each namespace that sees anything else, and one for each namespace and
+//! `Sidecar` that limits what is reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
-use pilothouse_core::model::{Host, NamespaceName, Service};
+use pilothouse_core::model::{Host, Service};
 use pilothouse_core::rules::HostKind;
 
-use crate::view::{View, seen};
+use crate::view::{View, ViewKey, seen};
 
 /// A mesh, and what namespaces see of it. Of a mesh that the views are behind of, only what they name is looked at.
 #[derive(Clone, Copy)]
@@ -16,19 +17,19 @@ pub(super) struct Seen<'a> {
     pub(super) views: &'a Views,
 }
 
-/// The views of all namespaces that have a proxy. Cloning is cheap.
+/// The views that some proxy has. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Views {
     /// What every namespace sees.
     pub(super) common: View,
-    namespaces: BTreeMap<NamespaceName, Arc<Own>>,
+    own: BTreeMap<ViewKey, Arc<Own>>,
 }
 
-/// What one namespace sees.
+/// What is seen with one key.
 struct Own {
     view: View,
     /// The hosts that mean another service here than in the common view, are seen only here, or of which rules say something
-    /// else here.
+    /// else here. None where the view is limited: it has nothing to do with the common one.
     hosts: BTreeSet<Host>,
 }
 
@@ -36,97 +37,102 @@ impl Views {
     pub(super) fn new(mesh: &Mesh) -> Self {
         Self {
             common: View::build(mesh, None),
-            namespaces: BTreeMap::new(),
+            own: BTreeMap::new(),
         }
     }
 
-    /// Begins to keep a view for `namespace`.
-    pub(super) fn watch(&mut self, mesh: &Mesh, namespace: &NamespaceName) {
-        if self.contains(namespace) {
+    /// Begins to keep a view.
+    pub(super) fn watch(&mut self, mesh: &Mesh, key: &ViewKey) {
+        if self.contains(key) {
             return;
         }
-        let hosts = mesh
-            .hosts()
-            .chain(mesh.hosts_of_rules(HostKind::Virtual))
-            .filter(|host| self.differs(mesh, namespace, host))
-            .cloned()
-            .collect();
-        self.namespaces.insert(
-            namespace.clone(),
-            Arc::new(self.own(mesh, namespace, hosts)),
-        );
+        let own = if key.egress.is_some() {
+            Own {
+                view: View::build(mesh, Some(key)),
+                hosts: BTreeSet::new(),
+            }
+        } else {
+            let hosts = mesh
+                .hosts()
+                .chain(mesh.hosts_of_rules(HostKind::Virtual))
+                .filter(|host| self.differs(mesh, key, host))
+                .cloned()
+                .collect();
+            self.own(mesh, key, hosts)
+        };
+        self.own.insert(key.clone(), Arc::new(own));
     }
 
-    /// Drops the views of namespaces that are not `wanted`.
-    pub(super) fn retain(&mut self, wanted: &BTreeSet<NamespaceName>) {
-        self.namespaces
-            .retain(|namespace, _| wanted.contains(namespace));
+    /// Drops the views that are not `wanted`.
+    pub(super) fn retain(&mut self, wanted: &BTreeSet<ViewKey>) {
+        self.own.retain(|key, _| wanted.contains(key));
     }
 
-    /// Follows a change of these hosts.
-    pub(super) fn update(&mut self, mesh: &Mesh, hosts: &BTreeSet<Host>) {
+    /// Follows a change of these hosts. Returns the further hosts that are seen otherwise somewhere on that account.
+    pub(super) fn update(&mut self, mesh: &Mesh, hosts: &BTreeSet<Host>) -> BTreeSet<Host> {
+        let mut further = BTreeSet::new();
         self.common.update(mesh, hosts);
-        let names: Vec<_> = self.namespaces.keys().cloned().collect();
-        for namespace in names {
-            let Some(own) = self.namespaces.get(&namespace) else {
+        let keys: Vec<_> = self.own.keys().cloned().collect();
+        for key in keys {
+            let Some(own) = self.own.get(&key) else {
                 continue;
             };
             let mut differing = own.hosts.clone();
-            for host in hosts {
-                if self.differs(mesh, &namespace, host) {
+            let unlimited = key.egress.is_none();
+            for host in hosts.iter().filter(|_| unlimited) {
+                if self.differs(mesh, &key, host) {
                     differing.insert(host.clone());
                 } else {
                     differing.remove(host);
                 }
             }
-            let next = if differing.is_empty() {
+            let next = if unlimited && differing.is_empty() {
                 Own {
                     view: self.common.clone(),
                     hosts: differing,
                 }
-            } else if own.hosts.is_empty() {
-                self.own(mesh, &namespace, differing)
+            } else if unlimited && own.hosts.is_empty() {
+                self.own(mesh, &key, differing)
             } else {
                 let mut view = own.view.clone();
-                view.update(mesh, hosts);
+                further.append(&mut view.update(mesh, hosts));
                 Own {
                     view,
                     hosts: differing,
                 }
             };
-            self.namespaces.insert(namespace, Arc::new(next));
+            self.own.insert(key, Arc::new(next));
         }
+        further
     }
 
-    /// What `namespace` sees.
-    pub(super) fn of(&self, namespace: &NamespaceName) -> &View {
-        self.namespaces
-            .get(namespace)
-            .map_or(&self.common, |own| &own.view)
+    /// What is seen with `key`.
+    pub(super) fn of(&self, key: &ViewKey) -> &View {
+        self.own.get(key).map_or(&self.common, |own| &own.view)
     }
 
-    /// The hosts of which `namespace` sees something of its own.
-    pub(super) fn differing(&self, namespace: &NamespaceName) -> impl Iterator<Item = &Host> {
-        self.namespaces
-            .get(namespace)
+    /// The hosts of which something else is seen with `key` than in the common view.
+    pub(super) fn differing(&self, key: &ViewKey) -> impl Iterator<Item = &Host> {
+        self.own
+            .get(key)
             .into_iter()
             .flat_map(|own| own.hosts.iter())
     }
 
-    /// The namespaces that have a view.
-    pub(super) fn namespaces(&self) -> impl Iterator<Item = &NamespaceName> {
-        self.namespaces.keys()
+    /// The keys that have a view.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ViewKey> {
+        self.own.keys()
     }
 
-    /// Whether a view is kept for `namespace`.
-    pub(super) fn contains(&self, namespace: &NamespaceName) -> bool {
-        self.namespaces.contains_key(namespace)
+    /// Whether a view is kept for `key`.
+    pub(super) fn contains(&self, key: &ViewKey) -> bool {
+        self.own.contains_key(key)
     }
 
-    /// All hosts that some namespace sees.
+    /// All hosts that somebody sees.
     pub(super) fn hosts(&self) -> BTreeSet<Host> {
         let views =
-            std::iter::once(&self.common).chain(self.namespaces.values().map(|own| &own.view));
+            std::iter::once(&self.common).chain(self.own.values().map(|own| &own.view));
         views
             .flat_map(|view| view.services())
             .map(|service| service.key.host.clone())
@@ -135,28 +141,27 @@ impl Views {
 
     /// The services that this host means, in one view or another.
     pub(super) fn services<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a Arc<Service>> {
-        let own = self
-            .namespaces
-            .values()
-            .filter(|own| own.hosts.contains(host));
+        let own = self.own.iter();
+        let own = own.filter(|(key, own)| key.egress.is_some() || own.hosts.contains(host));
         std::iter::once(&self.common)
-            .chain(own.map(|own| &own.view))
-            .filter_map(|view| view.service(host))
+            .chain(own.map(|(_, own)| &own.view))
+            .filter_map(|view| view.published(host))
     }
 
-    fn own(&self, mesh: &Mesh, namespace: &NamespaceName, hosts: BTreeSet<Host>) -> Own {
+    fn own(&self, mesh: &Mesh, key: &ViewKey, hosts: BTreeSet<Host>) -> Own {
         let view = if hosts.is_empty() {
             self.common.clone()
         } else {
             // Where nothing differs, it is the common view.
-            let mut view = self.common.of_namespace(namespace);
+            let mut view = self.common.of_key(key);
             view.update(mesh, &hosts);
             view
         };
         Own { view, hosts }
     }
 
-    fn differs(&self, mesh: &Mesh, namespace: &NamespaceName, host: &Host) -> bool {
+    fn differs(&self, mesh: &Mesh, key: &ViewKey, host: &Host) -> bool {
+        let namespace = &key.namespace;
         let same = |a: Option<&Arc<Service>>, b: Option<&Arc<Service>>| match (a, b) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (None, None) => true,

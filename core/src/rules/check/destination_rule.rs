@@ -1,6 +1,6 @@
 //! Checks of `DestinationRule`.
 
-mod connection;
+pub(super) mod connection;
 mod load_balancer;
 #[cfg(test)]
 mod tests;

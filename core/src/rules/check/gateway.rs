@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 pub(crate) use tls::CIPHERS;
+pub(super) use tls::server as server_tls;
 
 use super::labels::labels;
 use super::name::{host, is_label, plain_text, port_number};

@@ -12,6 +12,7 @@ use crate::model::{Labels, NamespaceName};
 use crate::registry::{Meta, ObjectKey};
 use crate::rules::spec;
 
+pub(super) use server::security;
 pub use server::{
     Bind, ClientCertificate, Security, Server, ServerCertificate, ServerHost, Termination,
 };

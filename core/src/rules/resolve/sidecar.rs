@@ -12,7 +12,7 @@ use crate::registry::{Meta, ObjectKey};
 use crate::rules::spec;
 
 pub use egress::{Egress, EgressBind, EgressListener, Elsewhere, Imported, Imports, Owner};
-pub use ingress::{DefaultEndpoint, Ingress, IngressListener, IngressTls};
+pub use ingress::{DefaultEndpoint, Ingress, IngressListener};
 
 /// A checked rule, with names completed and defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -329,7 +329,7 @@ fn who_loses_is_told() {
     ]);
     let lost = |proxy: &Proxy| -> Vec<String> {
         let selection = Selection::of(&mesh, proxy);
-        let view = View::build(&mesh, Some(&selection.namespace));
+        let view = View::build(&mesh, Some(&selection.view));
         let names =
             Listeners::names(&mesh, &view, &selection.envoy().unwrap().listeners).into_iter();
         let of = |name: Name| {

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pilothouse_core::model::NamespaceName;
-
 use super::super::memo::Memo;
 use super::super::scope::Scope;
 use super::{Change, Sets, follow};
 use crate::inputs::grpc::{GrpcClusters, GrpcListeners, GrpcRoutes};
 use crate::selection::ForGrpc;
+use crate::view::ViewKey;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -34,16 +33,16 @@ impl Grpc {
     }
 
     /// The sets of a projection.
-    pub(super) fn restack(&self, namespace: &NamespaceName, grpc: &ForGrpc, sets: &mut Sets) {
+    pub(super) fn restack(&self, key: &ViewKey, grpc: &ForGrpc, sets: &mut Sets) {
         if let Some(clusters) = self.clusters.get(&()) {
-            sets.clusters = clusters.set(namespace).clone();
+            sets.clusters = clusters.set(key).clone();
             sets.shared_clusters = sets.clusters.clone();
         }
         if let Some(listeners) = self.listeners.get(grpc) {
-            sets.listeners = listeners.set(namespace).clone();
+            sets.listeners = listeners.set(key).clone();
         }
         if let Some(routes) = self.routes.get(grpc) {
-            sets.routes = routes.set(namespace).clone();
+            sets.routes = routes.set(key).clone();
         }
     }
 }

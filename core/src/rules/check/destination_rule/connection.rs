@@ -10,7 +10,7 @@ use crate::rules::spec::excerpt;
 /// Envoy reads signed numbers in some of these places.
 const MAX: u32 = i32::MAX as u32;
 
-pub(super) fn pool(at: &At<'_>, pool: &ConnectionPool) {
+pub(in crate::rules::check) fn pool(at: &At<'_>, pool: &ConnectionPool) {
     if pool.tcp.is_none() && pool.http.is_none() {
         at.error_hint("says nothing", "give tcp, http or both");
     }

@@ -65,7 +65,7 @@ pub enum Security {
 }
 
 /// How TLS ends at a router.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Termination {
     /// The router's own certificates.
     pub own: ServerCertificate,
@@ -84,7 +84,7 @@ pub struct Termination {
 }
 
 /// A router's own certificates.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerCertificate {
     /// Files of certificates and keys.
     Files(Vec<(Arc<str>, Arc<str>)>),
@@ -93,7 +93,7 @@ pub enum ServerCertificate {
 }
 
 /// What is asked of clients.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClientCertificate {
     /// Nothing.
     None,
@@ -175,7 +175,7 @@ fn bind(text: &str) -> Option<Bind> {
     }
 }
 
-fn security(protocol: Protocol, tls: Option<&spec::ServerTls>) -> Option<Security> {
+pub(in crate::rules::resolve) fn security(protocol: Protocol, tls: Option<&spec::ServerTls>) -> Option<Security> {
     let Some(tls) = tls else {
         return (!protocol.is_tls()).then_some(Security::Plain);
     };

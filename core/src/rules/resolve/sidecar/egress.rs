@@ -102,14 +102,31 @@ impl Imports {
 
     /// Whether clients in `namespace` reach what has this name in the namespace `owner`.
     pub fn has(&self, namespace: &NamespaceName, owner: &NamespaceName, host: &Host) -> bool {
-        self.0.iter().any(|imported| {
-            let is_there = match &imported.owner {
-                Owner::Any => true,
-                Owner::Own => owner == namespace,
-                Owner::Named(name) => owner == name,
-            };
-            is_there && imported.host.covers(host)
-        })
+        self.of(namespace, owner).any(|name| name.covers(host))
+    }
+
+    /// The same, or whether something is reached that `host` stands for if it is a wildcard.
+    pub fn meets(&self, namespace: &NamespaceName, owner: &NamespaceName, host: &Host) -> bool {
+        let mut names = self.of(namespace, owner);
+        names.any(|name| name.covers(host) || host.covers(name))
+    }
+
+    /// Whether clients may reach something of this name.
+    pub fn names(&self, host: &Host) -> bool {
+        self.0.iter().any(|imported| imported.host.covers(host))
+    }
+
+    /// The names that are reached in the namespace `owner`.
+    fn of(&self, namespace: &NamespaceName, owner: &NamespaceName) -> impl Iterator<Item = &Host> {
+        let is_there = move |imported: &&Imported| match &imported.owner {
+            Owner::Any => true,
+            Owner::Own => owner == namespace,
+            Owner::Named(name) => owner == name,
+        };
+        self.0
+            .iter()
+            .filter(is_there)
+            .map(|imported| &imported.host)
     }
 }
 

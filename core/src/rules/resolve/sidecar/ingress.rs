@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::model::Protocol;
 use crate::registry::{Meta, ObjectKey};
-use crate::rules::resolve::ConnectionPool;
 use crate::rules::resolve::destination_rule::connection_pool;
-use crate::rules::spec::gateway::{ServerTls, ServerTlsMode};
+use crate::rules::resolve::gateway::security;
+use crate::rules::resolve::{ConnectionPool, Security, Termination};
 use crate::rules::spec::sidecar::{self as spec, CaptureMode};
 
 /// How a workload is reached.
@@ -37,7 +37,7 @@ pub struct IngressListener {
     /// Where the workload listens; `None`: at the address and port that were dialled.
     pub endpoint: Option<DefaultEndpoint>,
     /// The TLS that ends here.
-    pub tls: Option<IngressTls>,
+    pub tls: Option<Arc<Termination>>,
     /// How many connections and requests the workload gets.
     pub pool: Option<Arc<ConnectionPool>>,
 }
@@ -51,17 +51,6 @@ pub enum DefaultEndpoint {
     Instance(u16),
     /// At a socket in the file system.
     Unix(Arc<str>),
-}
-
-/// TLS that ends at a sidecar, with files.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IngressTls {
-    /// The file of the certificate.
-    pub certificate: Arc<str>,
-    /// The file of its key.
-    pub key: Arc<str>,
-    /// The file of the authorities that clients' certificates are believed by; `None`: clients need none.
-    pub authorities: Option<Arc<str>>,
 }
 
 /// What a rule says; `None` where it says nothing.
@@ -100,7 +89,10 @@ fn listener(
         bind: written.bind.parse().ok(),
         bound: written.capture_mode == CaptureMode::None,
         endpoint: endpoint(&written.default_endpoint),
-        tls: written.tls.as_ref().and_then(tls),
+        tls: match security(protocol, written.tls.as_ref()) {
+            Some(Security::Terminate(tls)) => Some(tls),
+            _ => None,
+        },
         pool: pool
             .map(connection_pool)
             .map(Arc::new)
@@ -121,18 +113,4 @@ fn endpoint(written: &str) -> Option<DefaultEndpoint> {
         // Nothing, or all addresses: the workload's own.
         _ => Some(DefaultEndpoint::Instance(port)),
     }
-}
-
-fn tls(written: &ServerTls) -> Option<IngressTls> {
-    let text = |text: &String| (!text.is_empty()).then(|| Arc::from(text.as_str()));
-    let authorities = match written.mode {
-        ServerTlsMode::Simple => None,
-        ServerTlsMode::Mutual => Some(text(&written.ca_certificates)?),
-        _ => return None,
-    };
-    Some(IngressTls {
-        certificate: text(&written.server_certificate)?,
-        key: text(&written.private_key)?,
-        authorities,
-    })
 }
