@@ -1,6 +1,7 @@
-//! What gRPC clients get. They read a small part of Envoy's API (gRFCs A27, A28, A32, A37, A42, A44), and refuse a resource
+//! What gRPC clients get. They read a small part of Envoy's API (gRFCs A27, A28, A32, A33, A37, A42, A44), and refuse a resource
 //! in which that part is not as they know it: nothing else is written.
 
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +27,7 @@ use crate::inputs::grpc::{
     GrpcCluster, GrpcDiscovery, GrpcInput, GrpcListener, GrpcRoute, LoadBalancing,
 };
 use crate::names;
-use crate::resource::Cause;
+use crate::resource::{Cause, Name};
 
 /// The failures after which a call may go elsewhere, of those that Envoys are told.
 const RETRY_ON: &str = "unavailable,cancelled";
@@ -53,7 +54,7 @@ fn listener(input: &GrpcListener) -> Output {
             config_source: Some(ads()),
             route_config_name: input.route.to_string(),
         })),
-        http_filters: vec![http::router()],
+        http_filters: vec![http::fault(), http::router()],
         ..Default::default()
     };
     let message = Listener {
@@ -66,27 +67,16 @@ fn listener(input: &GrpcListener) -> Output {
     notes.output(input.name.clone(), Message::Listener(Box::new(message)))
 }
 
-/// Calls of every method, to one cluster. The authority of a call has its port here, and an application may have set it to
+/// Calls of every method, to one cluster unless rules say otherwise. The authority of a call has its port here, and an application may have set it to
 /// anything: the target has said which service is meant.
 fn route(input: &GrpcRoute) -> Output {
     let mut notes = Notes::default();
     notes.causes.insert(Cause::Service(input.service.clone()));
     let host = &input.service.host;
     let name = names::outbound_cluster(input.port, "", host);
-    notes.clusters.insert(name.clone());
-    let action = RouteAction {
-        cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(name.to_string())),
-        retry_policy: Some(RetryPolicy {
-            retry_on: RETRY_ON.into(),
-            num_retries: uint(RETRIES),
-            ..Default::default()
-        }),
-        hash_policy: input
-            .hash_header
-            .iter()
-            .map(|name| by_header(name))
-            .collect(),
-        ..Default::default()
+    let routes = match input.routed.is_empty() {
+        true => vec![default_route(input, &name, &mut notes)],
+        false => rules::routes(&input.routed, &mut notes),
     };
     let spellings = input.spellings.iter();
     let message = RouteConfiguration {
@@ -97,21 +87,42 @@ fn route(input: &GrpcRoute) -> Output {
                 .map(|spelling| names::api_listener(spelling, input.port).to_string())
                 .chain(["*".to_owned()])
                 .collect(),
-            routes: vec![Route {
-                name: names::DEFAULT_ROUTE.into(),
-                r#match: Some(RouteMatch {
-                    path_specifier: Some(route_match::PathSpecifier::Prefix(String::new())),
-                    ..Default::default()
-                }),
-                action: Some(route::Action::Route(action)),
-                ..Default::default()
-            }],
+            routes,
             include_request_attempt_count: true,
             ..Default::default()
         }],
         ..Default::default()
     };
     notes.output(name, Message::Route(Box::new(message)))
+}
+
+fn default_route(input: &GrpcRoute, cluster: &Name, notes: &mut Notes) -> Route {
+    notes.clusters.insert(cluster.clone());
+    let hash_header = input.hash_header.iter();
+    let action = RouteAction {
+        cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(cluster.to_string())),
+        retry_policy: Some(retry()),
+        hash_policy: hash_header.map(|name| by_header(name)).collect(),
+        ..Default::default()
+    };
+    Route {
+        name: names::DEFAULT_ROUTE.into(),
+        r#match: Some(RouteMatch {
+            path_specifier: Some(route_match::PathSpecifier::Prefix(String::new())),
+            ..Default::default()
+        }),
+        action: Some(route::Action::Route(action)),
+        ..Default::default()
+    }
+}
+
+/// How failed calls are tried again where no rule says anything.
+fn retry() -> RetryPolicy {
+    RetryPolicy {
+        retry_on: RETRY_ON.into(),
+        num_retries: uint(RETRIES),
+        ..Default::default()
+    }
 }
 
 fn by_header(name: &str) -> route_action::HashPolicy {

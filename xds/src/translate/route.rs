@@ -5,9 +5,9 @@ mod domains;
 mod forward;
 mod hash;
 mod headers;
-mod matching;
-mod per_filter;
-mod retries;
+pub(super) mod matching;
+pub(super) mod per_filter;
+pub(super) mod retries;
 pub(super) mod rules;
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Host, Service, ServiceKey};
-use pilothouse_core::rules::resolve::HashBy;
+use pilothouse_core::rules::resolve::{GatewayRef, HashBy};
 
 use super::{GrpcInput, served_port, served_ports, spellings, target};
 use crate::inputs::destination::Governed;
-use crate::inputs::{Generator, Input};
+use crate::inputs::routing::{Client, Routed, http_routes};
+use crate::inputs::{Generator, Input, referring_by_alias};
 use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::ForGrpc;
@@ -27,6 +28,8 @@ pub struct GrpcRoute {
     /// The header of a call by which [`LoadBalancing::RingHash`](super::LoadBalancing::RingHash) chooses; calls without it
     /// go anywhere.
     pub hash_header: Option<Arc<str>>,
+    /// What rules say of calls; where they say nothing, all go to the service.
+    pub routed: Vec<Routed>,
 }
 
 /// Route configurations for gRPC clients.
@@ -44,11 +47,11 @@ impl Generator for GrpcRoutes {
             .collect()
     }
 
-    fn names_of_host(_: &Mesh, view: &View, _: &ForGrpc, host: &Host) -> BTreeSet<Name> {
-        target(view, host)
-            .into_iter()
-            .flat_map(|service| names_of(service))
-            .collect()
+    fn names_of_host(mesh: &Mesh, view: &View, _: &ForGrpc, host: &Host) -> BTreeSet<Name> {
+        let mut hosts = referring_by_alias(mesh, view, host);
+        hosts.insert(host.clone());
+        let services = hosts.iter().filter_map(|host| target(view, host));
+        services.flat_map(|service| names_of(service)).collect()
     }
 
     fn input(_: &Mesh, view: &View, projection: &ForGrpc, name: &Name) -> Option<Input> {
@@ -60,8 +63,21 @@ impl Generator for GrpcRoutes {
             port: port.port,
             spellings: spellings(view, service, &projection.domain).collect(),
             hash_header: hash_header(view, &host, port.port),
+            routed: routed(view, projection, &host, port.port),
         })))
     }
+}
+
+fn routed(view: &View, projection: &ForGrpc, host: &Host, port: u16) -> Vec<Routed> {
+    let client = Client {
+        view,
+        selected: &[],
+        at: &GatewayRef::Mesh,
+        port,
+        labels: &projection.labels,
+    };
+    let routing = view.rules(host).and_then(|rules| rules.routing.as_ref());
+    routing.map_or_else(Vec::new, |routing| http_routes(&client, &routing.http))
 }
 
 fn hash_header(view: &View, host: &Host, port: u16) -> Option<Arc<str>> {

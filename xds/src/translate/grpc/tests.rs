@@ -33,10 +33,16 @@ fn a_listener_says_where_routes_are_and_is_nowhere_bound() {
         "api_listener": {"api_listener": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "rds": {"config_source": ads(), "route_config_name": "outbound|80||a.com"},
-            "http_filters": [{
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-            }],
+            "http_filters": [
+                {
+                    "name": "envoy.filters.http.fault",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"},
+                },
+                {
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                },
+            ],
         }},
     });
     let found = one(&mesh, &grpc_client(), ResourceType::Listener, "a.com:80");

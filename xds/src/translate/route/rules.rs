@@ -3,6 +3,9 @@
 //! Sidecars and routers have the same: their inputs hold what `inputs::routing` finds, and their virtual hosts get the routes
 //! that [`routes`] makes of it.
 
+#[cfg(test)]
+mod tests;
+
 use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::envoy::config::route::v3::{
     Decorator, Route, RouteMatch, route, route_action, route_match,
@@ -95,7 +98,8 @@ fn path(key: &ObjectKey) -> String {
     )
 }
 
-fn name(routed: &Routed) -> String {
+/// What access logs call it; empty where its author does not say.
+pub(in crate::translate) fn name(routed: &Routed) -> String {
     let of_match = routed.matching().map_or("", |one| &one.name);
     match (&*routed.route.name, of_match) {
         (name, "") => name.to_owned(),

@@ -25,6 +25,10 @@ fn hosts(mesh: &Mesh, proxy: &Proxy, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// The failures after which requests are tried again where nobody says anything.
+pub(super) const RETRY_ON: &str =
+    "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+
 fn check(mesh: &Mesh, name: &str, expected: &[&str]) {
     assert_eq!(hosts(mesh, &sidecar(), name), expected);
 }
