@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 
 use crate::mesh::Source;
-use crate::model::{ClusterId, Host, ServiceKey, WorkloadKey};
+use crate::model::{ClusterId, Host, Labels, ServiceKey, WorkloadKey};
 use crate::registry::{Origin, Problem, RegistryId, SetId};
 use crate::rules::{self, RuleKind};
 
@@ -94,6 +94,8 @@ pub enum Contest {
     Workload(ClusterId, WorkloadKey),
     /// To be the service that connections to an address and port lead to, where nothing else tells services apart.
     Connections(ServiceKey),
+    /// To be the one rule of its kind for workloads of its namespace: for those with these labels, or for all.
+    Workloads(Option<Labels>),
 }
 
 /// Resources of one type that proxies refuse.
@@ -162,6 +164,7 @@ impl ObjectStatus {
                 Contest::Copy(_)
                     | Contest::Twice(_)
                     | Contest::Connections(_)
+                    | Contest::Workloads(Some(_))
                     | Contest::Destination(..)
             )
         };

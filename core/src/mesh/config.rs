@@ -177,6 +177,15 @@ impl MeshConfig {
             || (namespace.as_str() == "default" && host.as_str().starts_with("kubernetes.default."))
             || self.cluster_local.iter().any(|local| local.covers(host))
     }
+
+    /// Whether a service of this host takes what proxies report.
+    pub fn takes_reports(&self, host: &Host) -> bool {
+        let kinds = self.providers.values().map(|provider| &provider.kind);
+        let mut collectors = kinds.filter_map(ProviderKind::collector);
+        let legacy = self.default_config.tracing.zipkin.as_ref();
+        legacy.is_some_and(|zipkin| zipkin.to.host == *host)
+            || collectors.any(|to| to.host == *host)
+    }
 }
 
 impl Default for MeshConfig {

@@ -158,6 +158,7 @@ impl Join {
         for key in mem::take(&mut self.due.endpoints) {
             self.settle_endpoints(&key);
         }
+        self.report_per_workload();
         mem::take(&mut self.touched)
     }
 

@@ -172,6 +172,11 @@ impl Message {
                 format!("some connections do not lead to {}: {why}", service.host),
             )
             .hint("give it an address or ports of its own"),
+            Contest::Workloads(labels) => {
+                let place = labels.as_ref().map_or("spec", |_| "spec.selector");
+                Problem::warning(place, why.to_string())
+                    .hint("let one object say all of it, or select other workloads")
+            }
         };
         Self::new(at, Some(&source.object), &problem)
     }

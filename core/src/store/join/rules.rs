@@ -1,6 +1,7 @@
 //! Rules: the one object of each name, and what it declares.
 
 mod destinations;
+mod telemetry;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(super) struct Table {
     stated: HashMap<ObjectKey, Few<RegistryId, Arc<Object>>, RandomState>,
     declared: HashMap<ObjectKey, Declared, RandomState>,
     told: destinations::Told,
+    telemetry: telemetry::Told,
 }
 
 #[derive(Debug)]
