@@ -101,33 +101,20 @@ impl Client {
             })?;
         // It is never closed.
         let _place = self.places.acquire().await;
-        let after = silence + self.settings.timeout;
-        timeout(after, self.exchange(&name, request))
-            .await
-            .map_err(|_| Error::Timeout {
-                request: name.clone(),
-                after,
-            })?
-    }
-
-    async fn exchange(
-        &self,
-        name: &str,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(HeaderMap, Bytes), Error> {
         let response = self
-            .http
-            .request(request)
-            .await
-            .map_err(|source| Error::Connect {
-                request: name.into(),
-                address: self.settings.address.to_string(),
-                source: source.into(),
-            })?;
+            .within(silence, &name, self.http.request(request))
+            .await?;
+        let response = response.map_err(|source| Error::Connect {
+            request: name.clone(),
+            address: self.settings.address.to_string(),
+            source: source.into(),
+        })?;
+        // What has begun comes at once, however long Consul has thought about it.
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BODY).collect().await;
+        let body = Limited::new(body, MAX_BODY).collect();
+        let body = self.within(Duration::ZERO, &name, body).await?;
         let body = body.map_err(|source| Error::Body {
-            request: name.into(),
+            request: name.clone(),
             source,
         })?;
         let body = body.to_bytes();
@@ -138,9 +125,23 @@ impl Client {
             return Ok((head.headers, body));
         }
         Err(Error::Status {
-            request: name.into(),
+            request: name,
             status: head.status,
             body: String::from_utf8_lossy(&body).into_owned(),
+        })
+    }
+
+    /// Waits for a part of an exchange, for this long besides what any may take.
+    async fn within<T>(
+        &self,
+        silence: Duration,
+        name: &str,
+        part: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        let after = silence + self.settings.timeout;
+        timeout(after, part).await.map_err(|_| Error::Timeout {
+            request: name.into(),
+            after,
         })
     }
 
