@@ -32,6 +32,9 @@ pub struct ObjectStatus {
     pub rejected: BTreeMap<SetId, Rejected>,
     /// It is used; its author should look at this.
     pub warnings: BTreeSet<Problem>,
+    /// It is used; what it refers to is missing, or does not go with it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub references: BTreeSet<Problem>,
     /// It is used, and this of it changes nothing for the proxies that are connected.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub ineffective: BTreeSet<Problem>,
@@ -90,10 +93,14 @@ pub enum Contest {
     Service(ServiceKey),
     /// To say what clients of a host do: for a subset, or for the whole service where there is none.
     Destination(Host, Option<Arc<str>>),
+    /// To say how sidecars route what is for a host, as rules write it.
+    Routing(Host),
     /// To declare a workload.
     Workload(ClusterId, WorkloadKey),
     /// To be the service that connections to an address and port lead to, where nothing else tells services apart.
     Connections(ServiceKey),
+    /// To have a part of it, such as `spec.servers[0]`, in effect on a router.
+    Server(Arc<str>),
     /// To be the one rule of its kind for workloads of its namespace: for those with these labels, or for all.
     Workloads(Option<Labels>),
 }
@@ -164,8 +171,10 @@ impl ObjectStatus {
                 Contest::Copy(_)
                     | Contest::Twice(_)
                     | Contest::Connections(_)
+                    | Contest::Server(_)
                     | Contest::Workloads(Some(_))
                     | Contest::Destination(..)
+                    | Contest::Routing(_)
             )
         };
         self.rejected.is_empty() && self.not_supported.is_none() && !self.lost.iter().any(real)
@@ -305,7 +314,7 @@ impl StatusHandle {
     pub fn connections_lost(&self, source: &Source, lost: Vec<Lost>) {
         let mut news = Vec::new();
         self.edit(source, |status| {
-            let is_one = |lost: &Lost| matches!(lost.over, Contest::Connections(_));
+            let is_one = |lost: &Lost| matches!(lost.over, Contest::Connections(_) | Contest::Server(_));
             let (before, others): (Vec<_>, Vec<_>) = std::mem::take(&mut status.lost)
                 .into_iter()
                 .partition(is_one);
@@ -384,6 +393,21 @@ impl StatusHandle {
             status.warnings = warnings;
             changed
         });
+    }
+
+    /// Says what is wrong with what the version of an object that is in use refers to.
+    pub(crate) fn references(&self, source: &Source, references: BTreeSet<Problem>) {
+        let logged = references.clone();
+        let mut news = Vec::new();
+        let changed = self.edit(source, |status| {
+            news.extend(logged.difference(&status.references).cloned());
+            let changed = status.references != references;
+            status.references = references;
+            changed
+        });
+        for problem in news.iter().filter(|_| changed) {
+            tracing::warn!(target: "model", registry = %source.registry, object = %source.object, %problem, "refers to something in vain");
+        }
     }
 
     /// Says that an object has lost a contest.

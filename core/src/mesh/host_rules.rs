@@ -1,5 +1,6 @@
 //! Rules that are looked up by host: indices, and what of them a client's namespace sees of a host.
 
+mod contest;
 mod delegates;
 mod destination;
 mod merge;
@@ -208,6 +209,7 @@ impl Mesh {
         let index = &self.host_rules;
         let of = |names: &Arc<Names>| names.cover(host);
         index.owned.get(namespace).is_some_and(of)
+            || self.reads(&Reads::SourceNamespace(namespace.clone()))
             || of(&index.hidden)
             || !self.shows_unstated() && of(&index.unstated)
     }

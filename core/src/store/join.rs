@@ -133,7 +133,9 @@ impl Join {
             let services = self.mesh.services().map(|service| service.key.clone());
             self.due.endpoints.extend(services);
         }
+        let before = Arc::clone(before);
         self.mesh.set_config(config);
+        self.report_all_routing(&before);
         self.touched.config = true;
     }
 

@@ -85,6 +85,11 @@ impl Messages {
             if let (Some(what), Some(at)) = (&status.not_supported, in_force) {
                 self.all.push(Message::not_supported(at, source, what));
             }
+            if let Some(at) = in_force {
+                let all = status.references.iter();
+                let all = all.map(|problem| Message::new(at, Some(&source.object), problem));
+                self.all.extend(all);
+            }
             for lost in &status.lost {
                 if let Some(at) = lost.at.as_ref().or(in_force.copied()) {
                     self.all.push(Message::lost(at, source, lost));
@@ -162,6 +167,9 @@ impl Message {
                     .map_or("spec.trafficPolicy", |_| "spec.subsets");
                 Problem::warning(place, why.to_string()).hint("let one object say all of it")
             }
+            Contest::Routing(_) => Problem::warning("spec.hosts", why.to_string()).hint(
+                "let one object say all of it, or start discovery with --virtual-service-merge=namespace",
+            ),
             Contest::Workload(_, workload) => Problem::error(
                 "",
                 format!("{} is declared by {}: {why}", workload.name, to.object),

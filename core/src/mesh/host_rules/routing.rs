@@ -28,6 +28,20 @@ pub struct Routing {
     pub tcp: Vec<Arc<TcpRoute>>,
 }
 
+impl Routing {
+    /// Whether some of it is for clients in `namespace` alone.
+    pub fn is_for(&self, namespace: &NamespaceName) -> bool {
+        let http = self.http.iter().flat_map(|route| &route.matches);
+        let tls = self.tls.iter().flat_map(|route| &route.matches);
+        let tcp = self.tcp.iter().flat_map(|route| &route.matches);
+        let mut named = http
+            .filter_map(|one| one.source_namespace.as_ref())
+            .chain(tls.filter_map(|one| one.l4.source_namespace.as_ref()))
+            .chain(tcp.filter_map(|one| one.source_namespace.as_ref()));
+        named.any(|one| one == namespace)
+    }
+}
+
 pub(super) fn look_up(
     mesh: &Mesh,
     namespace: Option<&NamespaceName>,

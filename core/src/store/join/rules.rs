@@ -1,6 +1,7 @@
 //! Rules: the one object of each name, and what it declares.
 
 mod destinations;
+mod virtuals;
 mod telemetry;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub(super) struct Table {
     stated: HashMap<ObjectKey, Few<RegistryId, Arc<Object>>, RandomState>,
     declared: HashMap<ObjectKey, Declared, RandomState>,
     told: destinations::Told,
+    unheard: virtuals::Unheard,
     telemetry: telemetry::Told,
 }
 
@@ -100,6 +102,7 @@ impl Join {
             for rule in before.iter().chain(&after) {
                 self.report_destination_conflicts(rule);
             }
+            self.report_routing(before.as_deref(), after.as_deref());
         }
     }
 
