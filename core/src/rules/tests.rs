@@ -107,6 +107,35 @@ fn samples() -> Vec<(&'static str, Value)> {
             "discoveryAddress": "a:1", "proxyAdminPort": 1, "concurrency": 1, "drainDuration": "1s",
         },
     });
+    let named = json!([{"name": "a"}]);
+    let providers = json!({
+        "extensionProviders": [
+            {"name": "a", "envoyFileAccessLog": {"path": "/a", "logFormat": {"labels": {"a": "%PROTOCOL%"}}, "omitEmptyValues": true}},
+            {"name": "b", "envoyHttpAls": {"service": "n/a.com", "port": 1, "additionalRequestHeadersToLog": ["x"]}},
+            {"name": "c", "envoyOtelAls": {"service": "a.com", "port": 1, "logFormat": {"text": "%PROTOCOL%"}}},
+            {"name": "d", "zipkin": {"service": "a.com", "port": 1, "path": "/x", "traceContextOption": "USE_B3_WITH_W3C_PROPAGATION"}},
+            {"name": "e", "opentelemetry": {
+                "service": "a.com", "port": 1, "http": {"path": "/x", "timeout": "1s", "headers": [{"name": "a", "value": "b"}]},
+                "resourceDetectors": {"environment": {}},
+            }},
+        ],
+        "defaultProviders": {"accessLogging": ["a"], "tracing": ["d"], "metrics": ["prometheus"]}, "enableTracing": true,
+        "defaultConfig": {"tracing": {"zipkin": {"address": "a:1"}, "sampling": 1.5, "customTags": {"a": {"header": {"name": "b"}}}}},
+    });
+    let telemetry = json!({
+        "selector": {"matchLabels": {"app": "web"}},
+        "tracing": [{
+            "match": {"mode": "CLIENT"}, "providers": named, "randomSamplingPercentage": 12.5, "disableSpanReporting": false,
+            "customTags": {
+                "a": {"literal": {"value": "x"}}, "b": {"environment": {"name": "HOME", "defaultValue": "y"}},
+                "c": {"header": {"name": "x-user"}}, "d": {"formatter": {"value": "%PROTOCOL%"}},
+            },
+            "useRequestIdForTraceSampling": false, "enableIstioTags": true,
+        }],
+        "accessLogging": [{
+            "match": {"mode": "SERVER"}, "providers": named, "disabled": false, "filter": {"expression": "has(request.path)"},
+        }],
+    });
     let destination = json!({
         "host": "a.com",
         "trafficPolicy": {
@@ -153,6 +182,8 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("WorkloadEntry", endpoint),
         ("WorkloadGroup", group),
         ("MeshConfig", config),
+        ("MeshConfig", providers),
+        ("Telemetry", telemetry),
         ("PeerAuthentication", peers),
         ("RequestAuthentication", requests),
         ("AuthorizationPolicy", policy),
@@ -446,7 +477,7 @@ proptest! {
 
     #[test]
     fn any_value_is_read_or_refused(
-        kind in prop::sample::select(vec!["DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "MeshConfig", "AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "WorkloadGroup", "WasmPlugin"]), value in odd(),
+        kind in prop::sample::select(vec!["DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "MeshConfig", "AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "WorkloadGroup", "WasmPlugin", "Telemetry", "ProxyConfig"]), value in odd(),
     ) {
         holds(kind, &value);
     }

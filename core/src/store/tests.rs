@@ -9,6 +9,7 @@ mod objects;
 mod random;
 mod selecting;
 mod sharing;
+mod telemetry;
 mod work;
 
 use std::sync::Arc;

@@ -213,16 +213,24 @@ fn resolution(at: &At<'_>, entry: &ServiceEntry) {
     match entry.resolution {
         Resolution::None => {
             if !entry.endpoints.is_empty() {
-                list.error_hint("are given with resolution NONE", "use resolution STATIC or DNS, or leave them out");
+                list.error_hint(
+                    "are given with resolution NONE",
+                    "use resolution STATIC or DNS, or leave them out",
+                );
             }
             if entry.workload_selector.is_some() {
-                at.field("workloadSelector").warning("has no effect on clients with resolution NONE");
+                at.field("workloadSelector")
+                    .warning("has no effect on clients with resolution NONE");
             }
         }
         Resolution::Static => {
-            let socket = entry.endpoints.iter().any(|endpoint| endpoint.address.starts_with("unix://"));
+            let socket = entry
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.address.starts_with("unix://"));
             if socket && entry.ports.len() != 1 {
-                at.field("ports").error("a service whose endpoint is a socket has exactly one port");
+                at.field("ports")
+                    .error("a service whose endpoint is a socket has exactly one port");
             }
             if entry.endpoints.is_empty() && entry.workload_selector.is_none() {
                 list.warning("is empty: requests to the service are refused");
@@ -230,7 +238,12 @@ fn resolution(at: &At<'_>, entry: &ServiceEntry) {
         }
         Resolution::Dns | Resolution::DnsRoundRobin => {
             if entry.endpoints.is_empty() {
-                for (index, host) in entry.hosts.iter().enumerate().filter(|(_, host)| !is_fqdn(host)) {
+                for (index, host) in entry
+                    .hosts
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, host)| !is_fqdn(host))
+                {
                     at.field("hosts").index(index).error_hint(
                         format!("{:?} cannot be resolved", excerpt(host)),
                         "give endpoints, or use resolution NONE",
@@ -238,7 +251,10 @@ fn resolution(at: &At<'_>, entry: &ServiceEntry) {
                 }
             }
             if entry.resolution == Resolution::DnsRoundRobin && entry.endpoints.len() > 1 {
-                list.error_hint("are more than one with resolution DNS_ROUND_ROBIN", "use resolution DNS");
+                list.error_hint(
+                    "are more than one with resolution DNS_ROUND_ROBIN",
+                    "use resolution DNS",
+                );
             }
             let tcp = entry.ports.iter().any(|port| port.spoken().is_tcp());
             if tcp && !entry.addresses.is_empty() && entry.hosts.len() > 1 {
@@ -248,10 +264,46 @@ fn resolution(at: &At<'_>, entry: &ServiceEntry) {
                 );
             }
         }
-        Resolution::DynamicDns => at.field("resolution").error_hint(
-            "DYNAMIC_DNS is not supported by this version",
-            "use NONE, which forwards to the address that the client resolved, or DNS with one ServiceEntry for each name",
-        ),
+        Resolution::DynamicDns => dynamic(at, entry),
+    }
+}
+
+/// Each request or connection says the name that is resolved for it.
+fn dynamic(at: &At<'_>, entry: &ServiceEntry) {
+    for (index, host) in entry.hosts.iter().enumerate() {
+        if host != "*" && !host.starts_with("*.") {
+            at.field("hosts").index(index).error_hint(
+                format!("{:?} is a single name", excerpt(host)),
+                "DYNAMIC_DNS is for wildcards; use resolution DNS",
+            );
+        }
+    }
+    for (index, port) in entry.ports.iter().enumerate() {
+        let list = at.field("ports");
+        let here = list.index(index);
+        let spoken = port.spoken();
+        if !spoken.is_http() && !spoken.is_tls() {
+            here.field("protocol").error_hint(
+                "carries no name that could be resolved",
+                "with DYNAMIC_DNS, one of HTTP, HTTP2, GRPC and TLS",
+            );
+        }
+        if port.target_port != 0 && port.target_port != port.number {
+            here.field("targetPort")
+                .warning("has no effect with resolution DYNAMIC_DNS");
+        }
+    }
+    for (name, given) in [
+        ("addresses", !entry.addresses.is_empty()),
+        ("endpoints", !entry.endpoints.is_empty()),
+        ("workloadSelector", entry.workload_selector.is_some()),
+    ] {
+        if given {
+            at.field(name).error_hint(
+                "is given with resolution DYNAMIC_DNS",
+                "requests go to the names that clients ask for; leave it out",
+            );
+        }
     }
 }
 

@@ -43,12 +43,12 @@ fn what_has_no_effect_or_is_unknown_is_a_warning_each() {
     check(
         &json!({
             "enableAutoMtls": true, "rootNamespce": "x",
-            "defaultConfig": {"tracing": {"sampling": 1}, "proxyAdminPrt": 1},
+            "defaultConfig": {"serviceCluster": "x", "proxyAdminPrt": 1},
             "outboundTrafficPolicy": {"egressProxy": {}},
         }),
         &[
             "W outboundTrafficPolicy.egressProxy: is known to Istio and has no effect here",
-            "W defaultConfig.tracing: is known to Istio and has no effect here",
+            "W defaultConfig.serviceCluster: is known to Istio and has no effect here",
             "W defaultConfig.proxyAdminPrt: unknown field \"proxyAdminPrt\" (did you mean proxyAdminPort?)",
             "W enableAutoMtls: is known to Istio and has no effect here",
             "W rootNamespce: unknown field \"rootNamespce\" (did you mean rootNamespace?)",
@@ -116,5 +116,54 @@ fn what_is_no_object_is_refused() {
     check(
         &json!({"defaultConfig": []}),
         &["E defaultConfig: expected an object, found a list"],
+    );
+}
+
+#[test]
+fn providers_are_of_one_kind_and_have_what_it_needs() {
+    let service = json!({"service": "shop/a.com", "port": 80});
+    check(
+        &json!({
+            "extensionProviders": [
+                {"name": "a", "envoyHttpAls": service}, {"name": "b", "prometheus": {}}, {"name": "c", "skywalking": service},
+            ],
+            "defaultProviders": {"accessLogging": ["a", "envoy"], "tracing": []},
+        }),
+        &["W extensionProviders[2].skywalking: is known to Istio and has no effect here"],
+    );
+    check(
+        &json!({
+            "extensionProviders": [
+                {"prometheus": {}}, {"name": "a"}, {"name": "a", "prometheus": {}, "zipkin": {"service": "*.a", "port": 0}},
+                {"name": "b", "envoyFileAccessLog": {"logFormat": {"text": "%NOTHING%", "labels": {"k": "%"}}}},
+                {"name": "c", "opentelemetry": {"service": "a b/c", "port": 1, "http": {}, "grpc": {}}},
+                {"name": "d", "envoyTcpAls": {"service": "a.com", "port": 1, "additionalRequestHeadersToLog": ["a b"]}},
+            ],
+            "defaultProviders": {"metrics": ["x"], "tracing": ["a", "b"]},
+            "defaultConfig": {"tracing": {"zipkin": {"address": "z"}, "sampling": -1, "customTags": {"t": {}}}},
+        }),
+        &[
+            "E extensionProviders[0].name: is missing (rules choose providers by their names)",
+            "E extensionProviders[1]: says nothing beyond its name (it has one of envoyFileAccessLog, envoyHttpAls, envoyTcpAls, \
+             envoyOtelAls, zipkin, opentelemetry, prometheus)",
+            "E extensionProviders[2].name: another provider has the name \"a\"",
+            "E extensionProviders[2]: is of several kinds: one provider is one",
+            "E extensionProviders[2].zipkin.service: is a wildcard: one service takes reports",
+            "E extensionProviders[2].zipkin.port: 0 is not a port: ports are from 1 to 65535",
+            "E extensionProviders[3].envoyFileAccessLog.logFormat.text: %NOTHING% is not known to Envoy",
+            "E extensionProviders[3].envoyFileAccessLog.logFormat.labels.k: \"%\" is no command operator (operators are %NAME%, \
+             %NAME(PARAMETER)% and %NAME(PARAMETER):LENGTH%; a percent sign is %%)",
+            "E extensionProviders[4].opentelemetry.service: \"a b\" is not a namespace",
+            "E extensionProviders[4].opentelemetry: has both http and grpc: a collector is reached one way",
+            "E extensionProviders[4].opentelemetry.http.path: is missing (such as /v1/traces)",
+            "E extensionProviders[5].envoyTcpAls.additionalRequestHeadersToLog[0]: \"a b\" is no name of a header",
+            "W extensionProviders[5].envoyTcpAls.additionalRequestHeadersToLog: has no effect: connections have no headers",
+            "E defaultProviders.metrics[0]: \"x\" is not a provider (one of extensionProviders, by its name)",
+            "W defaultProviders.tracing: has several providers, of which the first counts",
+            "E defaultConfig.tracing.zipkin.address: \"z\" is not an address with a port (the host of a service and a port, such \
+             as zipkin.istio-system.svc.cluster.local:9411)",
+            "E defaultConfig.tracing.sampling: -1 is not a percentage: they are from 0 to 100",
+            "E defaultConfig.tracing.customTags.t: has no value (it has one of literal, environment, header, formatter)",
+        ],
     );
 }

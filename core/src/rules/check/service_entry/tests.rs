@@ -253,10 +253,42 @@ fn resolution_dns() {
 }
 
 #[test]
-fn dynamic_dns_is_refused_with_its_alternatives() {
+fn dynamic_dns_is_for_wildcards_and_protocols_that_carry_names() {
+    let entry = |hosts: Value, ports: Value| {
+        json!({
+            "resolution": "DYNAMIC_DNS", "hosts": hosts, "ports": ports, "addresses": null, "endpoints": null,
+        })
+    };
+    let ports = json!([
+        {"number": 80, "protocol": "HTTP", "name": "http"}, {"number": 90, "protocol": "GRPC", "name": "grpc"},
+        {"number": 443, "protocol": "TLS", "name": "tls"},
+    ]);
+    check(entry(json!(["*.a.com"]), ports), &[]);
+    let ports = json!([
+        {"number": 80, "protocol": "TCP", "name": "tcp"},
+        {"number": 81, "protocol": "HTTP", "name": "http", "targetPort": 8080},
+    ]);
     check(
-        json!({"resolution": "DYNAMIC_DNS", "hosts": ["*.a.com"], "addresses": null, "endpoints": null}),
-        &["E spec.resolution: DYNAMIC_DNS is not supported by this version"],
+        entry(json!(["*.a.com", "b.com"]), ports),
+        &[
+            "W spec.hosts: cannot be told apart on ports that are neither HTTP nor TLS",
+            "W spec.ports[0]: the service has no address of its own, so that this port claims its number for all destinations",
+            "E spec.hosts[1]: \"b.com\" is a single name",
+            "E spec.ports[0].protocol: carries no name that could be resolved",
+            "W spec.ports[1].targetPort: has no effect with resolution DYNAMIC_DNS",
+        ],
+    );
+    check(
+        json!({
+            "resolution": "DYNAMIC_DNS", "hosts": ["*.a.com"], "addresses": ["10.0.0.1"],
+            "endpoints": [{"address": "10.0.0.1"}], "workloadSelector": {"labels": {"app": "web"}},
+        }),
+        &[
+            "E spec.endpoints: are given beside a workloadSelector",
+            "E spec.addresses: is given with resolution DYNAMIC_DNS",
+            "E spec.endpoints: is given with resolution DYNAMIC_DNS",
+            "E spec.workloadSelector: is given with resolution DYNAMIC_DNS",
+        ],
     );
 }
 

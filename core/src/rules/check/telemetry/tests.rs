@@ -39,10 +39,8 @@ fn every_problem_at_once() {
                 "customTags": {"a": {}, "b": {"literal": {"value": "x"}, "header": {"name": "a b"}}},
             }],
             "accessLogging": [{"filter": {"expression": "response.code >"}}, {"filter": {}}],
-            "accessLoging": [],
         }),
         &[
-            "E spec.accessLoging: unknown field \"accessLoging\"",
             "E spec.selector.matchLabels.app: selectors have no wildcards",
             "E spec.tracing[0].providers[0].name: is missing",
             "W spec.tracing[0].providers: names several providers, of which the first counts",
