@@ -13,14 +13,15 @@ use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{
     AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener,
 };
-use pilothouse_core::mesh::OutboundPolicy;
 
 use super::access_log::listener_logs;
 use super::common::{boolean, duration, ip_address};
 use super::{Message, Notes, Output, tcp};
+use crate::inputs::Outbound;
 use crate::inputs::listeners::ListenerInput;
 use crate::inputs::reports::Reports;
-use crate::names;
+use crate::resource::Cause;
+pub(super) use filters::tls_inspector;
 
 /// What Envoy's TLS inspector says of connections without TLS.
 const RAW_BUFFER: &str = "raw_buffer";
@@ -38,12 +39,12 @@ pub(super) fn translate(input: &ListenerInput) -> Output {
     }
 }
 
-fn output(notes: Notes, listener: Listener) -> Output {
+pub(super) fn output(notes: Notes, listener: Listener) -> Output {
     notes.output(listener.name.clone(), Message::Listener(Box::new(listener)))
 }
 
 /// A listener at `addresses` without chains.
-fn listener(
+pub(super) fn listener(
     name: &str,
     addresses: &[IpAddr],
     port: u16,
@@ -96,12 +97,9 @@ fn plain_http() -> FilterChainMatch {
 }
 
 /// Where traffic goes that no service claims.
-fn by_policy(policy: OutboundPolicy, reports: &Reports, notes: &mut Notes) -> Filter {
-    let cluster = match policy {
-        OutboundPolicy::AllowAny => names::PASSTHROUGH,
-        OutboundPolicy::RegistryOnly => names::BLACK_HOLE,
-    };
-    tcp::proxy(cluster, reports, notes)
+fn by_policy(outbound: &Outbound, reports: &Reports, notes: &mut Notes) -> Filter {
+    notes.causes.extend(outbound.rule.clone().map(Cause::Rule));
+    tcp::proxy(outbound.cluster(), reports, notes)
 }
 
 /// A listener that is handed connections and has no socket.

@@ -18,17 +18,17 @@ use envoy_types::pb::envoy::config::route::v3::{
     Decorator, DirectResponseAction, RetryPolicy, Route, RouteAction, RouteConfiguration,
     RouteMatch, VirtualHost, route, route_action, route_match,
 };
-use pilothouse_core::mesh::OutboundPolicy;
 
 use super::common::{boolean, duration, uint};
 use super::{Message, Notes, Output};
 use crate::extensions::Missing;
+use crate::inputs::Outbound;
 use crate::inputs::routes::{Member, RouteInput, Unserved};
 use crate::names::{self, RouteName};
 use crate::resource::{Cause, Name};
 
 /// The longest body of a response that a rule gives.
-const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
+pub(super) const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
 /// How often a failed inbound request is tried again.
 const INBOUND_RETRIES: u32 = 2;
 /// The failures after which the workload has not seen the request.
@@ -60,7 +60,7 @@ pub(super) fn translate(input: &RouteInput) -> Output {
             }
         }
         hosts.sort_by(|a, b| a.name.cmp(&b.name));
-        hosts.extend(any.then(|| catch_all(input.outbound, &mut notes)));
+        hosts.extend(any.then(|| catch_all(&input.outbound, &mut notes)));
     }
     let message = RouteConfiguration {
         name: name.to_string(),
@@ -172,19 +172,17 @@ fn unserved_host(
     }
 }
 
-fn catch_all(policy: OutboundPolicy, notes: &mut Notes) -> VirtualHost {
-    let (name, action) = match policy {
-        OutboundPolicy::AllowAny => (
-            names::ALLOW_ANY,
-            route::Action::Route(to_cluster(names::PASSTHROUGH, notes)),
-        ),
-        OutboundPolicy::RegistryOnly => (
-            names::BLOCK_ALL,
-            route::Action::DirectResponse(DirectResponseAction {
-                status: 502,
-                ..Default::default()
-            }),
-        ),
+fn catch_all(outbound: &Outbound, notes: &mut Notes) -> VirtualHost {
+    notes.causes.extend(outbound.rule.clone().map(Cause::Rule));
+    let (name, action) = if outbound.is_blocked() {
+        let blocked = DirectResponseAction {
+            status: 502,
+            ..Default::default()
+        };
+        (names::BLOCK_ALL, route::Action::DirectResponse(blocked))
+    } else {
+        let passed = to_cluster(outbound.cluster(), notes);
+        (names::ALLOW_ANY, route::Action::Route(passed))
     };
     VirtualHost {
         name: name.into(),

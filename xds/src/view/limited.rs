@@ -98,7 +98,10 @@ impl View {
         let routing = rules.as_ref().and_then(|rules| rules.routing.clone());
         self.set_rules(host, rules);
         self.set_limited(&namespace, egress, host, service, &ports);
-        self.lead(host, routing.map(|routing| leads(&routing)).unwrap_or_default())
+        self.lead(
+            host,
+            routing.map(|routing| leads(&routing)).unwrap_or_default(),
+        )
     }
 
     /// Keeps the ports of a service that clients reach, and those that routes lead to.

@@ -10,8 +10,9 @@ use pilothouse_core::rules::resolve::GatewayRef;
 
 use super::claims::{Claim, claimants};
 use super::slot::{Slot, is_open};
-use super::{HttpChain, Rest, TcpChain};
-use crate::inputs::Lost;
+use super::{HttpChain, Rest, TcpChain, names_of_connections, names_of_requests};
+use crate::inputs::dynamic::{self, NameCache};
+use crate::inputs::{Lost, Outbound};
 use crate::inputs::destination::{Forwarding, Governed};
 use crate::inputs::routing::{Client, Connections, Kind, Way, ways};
 use crate::names::{self, RouteName};
@@ -67,14 +68,17 @@ pub(super) fn divide(
             // Whoever binds an address has nobody to pass on to: the first one has what nobody names.
             let everything: Share = (None, None);
             let is_own = way.to.said.is_none();
-            if slot == Slot::Loopback && is_own && !taken.contains_key(&everything) {
+            if slot.is_alone() && is_own && !taken.contains_key(&everything) {
                 taken.insert(everything.clone(), service.key.clone());
                 won.push(everything.clone());
             }
             if won.contains(&everything) {
                 first = Some((service, *protocol, way.to.clone()));
             }
-            chains.tcp.extend(tcp_chains(service, &way, won));
+            let names = dynamic::has_connections(view, &way.to)
+                .then(|| names_of_connections(projection))
+                .flatten();
+            chains.tcp.extend(tcp_chains(service, &way, names, won));
         }
     }
     chains.rest = first.as_ref().map(|(service, _, to)| Rest::Service {
@@ -90,6 +94,9 @@ pub(super) fn divide(
         chains.http = Some(HttpChain {
             route: RouteName::Port(port).name(),
             sniffed,
+            names: dynamic::has_requests(view, port)
+                .then(|| names_of_requests(projection))
+                .flatten(),
             services: some_of(&claims, view, port),
             without: projection.without,
         });
@@ -98,6 +105,7 @@ pub(super) fn divide(
         chains.http = Some(HttpChain {
             route,
             sniffed: true,
+            names: None,
             services: vec![service.key.clone()],
             without: projection.without,
         });
@@ -106,7 +114,7 @@ pub(super) fn divide(
         return None;
     }
     if slot == Slot::Wildcard && chains.rest.is_none() {
-        chains.rest = Some(Rest::Policy(mesh.config().outbound));
+        chains.rest = Some(Rest::Policy(Outbound::of(mesh, view)));
     }
     Some(chains)
 }
@@ -187,7 +195,12 @@ fn shares(claim: &Claim, way: &Way) -> Vec<Share> {
 
 /// The chains of what a service has of one way, apart from the rest: one for all blocks of addresses with the same names, and
 /// one for all names that are taken anywhere.
-fn tcp_chains(service: &Service, way: &Way, won: Vec<Share>) -> Vec<TcpChain> {
+fn tcp_chains(
+    service: &Service,
+    way: &Way,
+    names: Option<NameCache>,
+    won: Vec<Share>,
+) -> Vec<TcpChain> {
     let mut by_cidr: BTreeMap<Option<Cidr>, Vec<Host>> = BTreeMap::new();
     for (cidr, name) in won {
         if cidr.is_some() || name.is_some() {
@@ -202,6 +215,7 @@ fn tcp_chains(service: &Service, way: &Way, won: Vec<Share>) -> Vec<TcpChain> {
     let chain = |cidrs, server_names| TcpChain {
         service: service.key.clone(),
         cidrs,
+        names: names.filter(|_| !server_names.is_empty()),
         server_names,
         to: way.to.clone(),
     };

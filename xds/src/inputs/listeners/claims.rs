@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
-use pilothouse_core::model::{Address, Cidr, Interception, Protocol, Service};
+use pilothouse_core::model::{Address, Cidr, Protocol, Service};
 
 use super::slot::{Slot, is_open};
 use crate::inputs::is_dialled_by_endpoint;
@@ -24,17 +24,18 @@ pub(super) struct Claim {
 /// The slots that a service claims for one of its ports.
 pub(super) fn slots(
     mesh: &Mesh,
+    view: &View,
     projection: &ForListeners,
     service: &Service,
     port: u16,
     class: Class,
 ) -> Vec<Slot> {
-    let shared = Slot::shared(projection);
+    let shared = Slot::shared(view, projection, port);
     let mut slots: Vec<Slot> = claim(mesh, projection, service, shared, port, class)
         .map(|_| shared)
         .into_iter()
         .collect();
-    if projection.interception != Interception::None && class != Class::Http {
+    if shared == Slot::Wildcard && class != Class::Http {
         let ips = if is_dialled(mesh, projection, service) {
             endpoint_ips(mesh, service)
         } else {
@@ -60,15 +61,17 @@ pub(super) fn claimants(
     let mut services: Vec<Arc<Service>> = match slot {
         Slot::Ip(ip) => {
             let is_seen = |service: &Service| {
-                view.service(&service.key.host)
-                    .is_some_and(|seen| seen.key == service.key)
+                view.is_reached(service, port)
+                    && view
+                        .service(&service.key.host)
+                        .is_some_and(|seen| seen.key == service.key)
             };
             let dialled = mesh
                 .services_at(ip)
                 .filter(|service| is_dialled(mesh, projection, service) && is_seen(service));
             view.at(ip, port).chain(dialled).cloned().collect()
         }
-        Slot::Wildcard | Slot::Loopback => [Class::Auto, Class::Tcp]
+        Slot::Wildcard | Slot::Loopback | Slot::Said { .. } => [Class::Auto, Class::Tcp]
             .into_iter()
             .flat_map(|class| view.on_port(port, class))
             .cloned()
@@ -77,7 +80,7 @@ pub(super) fn claimants(
     services.sort_by(|a, b| (a.age(), &a.key).cmp(&(b.age(), &b.key)));
     services.dedup_by(|a, b| a.key == b.key);
     let claim = |service: Arc<Service>| {
-        let protocol = service.port(port)?.protocol;
+        let protocol = view.protocol(service.port(port)?);
         let class = Class::of(protocol).filter(|class| *class != Class::Http)?;
         let claim = claim(mesh, projection, &service, slot, port, class)?;
         Some((service, protocol, claim))
@@ -104,7 +107,7 @@ fn claim(
     let addresses = || projection.addresses.addresses_of(service);
     let dialled = is_dialled(mesh, projection, service);
     match slot {
-        Slot::Loopback => Some(everything),
+        Slot::Loopback | Slot::Said { .. } => Some(everything),
         Slot::Wildcard if class == Class::Http => Some(everything),
         Slot::Wildcard if dialled => None,
         Slot::Wildcard => {

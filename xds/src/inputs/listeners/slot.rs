@@ -8,6 +8,7 @@ use pilothouse_core::model::Interception;
 use crate::names;
 use crate::resource::Name;
 use crate::selection::{Family, ForListeners};
+use crate::view::View;
 
 /// Ports that proxies use themselves.
 const RESERVED: [u16; 4] = [
@@ -28,21 +29,37 @@ pub(super) enum Slot {
     Loopback,
     /// One address, for captured connections.
     Ip(IpAddr),
+    /// The address that a `Sidecar` says for a port.
+    Said {
+        /// Which one.
+        ip: IpAddr,
+        /// Whether clients dial it, instead of being captured.
+        bound: bool,
+    },
 }
 
 impl Slot {
-    /// The slot that services share which have no address of their own, or none that counts.
-    pub(super) fn shared(projection: &ForListeners) -> Self {
-        match projection.interception {
-            Interception::None => Self::Loopback,
-            Interception::Redirect | Interception::Tproxy => Self::Wildcard,
+    /// The slot of a port that services share which have no address of their own, or none that counts.
+    pub(super) fn shared(view: &View, projection: &ForListeners, port: u16) -> Self {
+        let said = view.listener(port).map(|listener| listener.bind);
+        let rest_bound = || view.egress().is_some_and(|egress| egress.rest_bound);
+        let bound = projection.interception == Interception::None
+            || said.map_or_else(rest_bound, |said| said.bound);
+        match said.and_then(|said| said.address) {
+            Some(ip) => Self::Said { ip, bound },
+            None if bound => Self::Loopback,
+            None => Self::Wildcard,
         }
     }
 
     /// The slot and port that a listener's name means for such a proxy.
-    pub(super) fn parse(name: &Name, projection: &ForListeners) -> Option<(Self, u16)> {
+    pub(super) fn parse(
+        name: &Name,
+        view: &View,
+        projection: &ForListeners,
+    ) -> Option<(Self, u16)> {
         let (address, port) = names::parse_listener(name.as_str())?;
-        let shared = Self::shared(projection);
+        let shared = Self::shared(view, projection, port);
         let slot = if shared.name(port, projection.family) == *name {
             shared
         } else {
@@ -68,13 +85,23 @@ impl Slot {
         let (v4, v6) = match self {
             Self::Wildcard => (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
             Self::Loopback => (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
-            Self::Ip(ip) => return vec![ip],
+            Self::Ip(ip) | Self::Said { ip, .. } => return vec![ip],
         };
         match family {
             Family::V4 => vec![v4.into()],
             Family::V6 => vec![v6.into()],
             Family::Dual => vec![v4.into(), v6.into()],
         }
+    }
+
+    /// Whether clients dial it, instead of being captured.
+    pub(super) fn is_bound(self) -> bool {
+        matches!(self, Self::Loopback | Self::Said { bound: true, .. })
+    }
+
+    /// Whether nobody takes what it does not: whatever comes there is for one of its services.
+    pub(super) fn is_alone(self) -> bool {
+        matches!(self, Self::Loopback | Self::Said { .. })
     }
 
     /// Whether all HTTP services of the port share it.
@@ -87,8 +114,8 @@ impl Slot {
 pub(super) fn is_open(mesh: &Mesh, projection: &ForListeners, slot: Slot, port: u16) -> bool {
     match slot {
         Slot::Ip(_) => true,
-        Slot::Wildcard => !RESERVED.contains(&port),
-        Slot::Loopback => is_bindable(mesh, projection, port),
+        Slot::Wildcard | Slot::Said { bound: false, .. } => !RESERVED.contains(&port),
+        Slot::Loopback | Slot::Said { bound: true, .. } => is_bindable(mesh, projection, port),
     }
 }
 

@@ -7,7 +7,7 @@ use pilothouse_core::model::Cidr;
 use super::super::common::{boolean, uint};
 use super::super::http::{Routes, connection_manager};
 use super::super::route::rules;
-use super::super::{Notes, Output, tcp};
+use super::super::{Notes, Output, dynamic, tcp};
 use super::filters::{http_inspector, tls_inspector};
 use super::{by_policy, chain, inspected, listener, output, plain_http, unbound};
 use crate::inputs::listeners::{HttpProxy, OutboundListener, Rest, TcpChain, VirtualOutbound};
@@ -25,7 +25,7 @@ pub(super) fn first(input: &VirtualOutbound) -> Output {
         ..Default::default()
     };
     let black_hole = tcp::proxy(names::BLACK_HOLE, reports, &mut notes);
-    let rest = by_policy(input.outbound, reports, &mut notes);
+    let rest = by_policy(&input.outbound, reports, &mut notes);
     let message = Listener {
         use_original_dst: boolean(true),
         transparent: input.transparent.then(|| boolean(true)).flatten(),
@@ -48,18 +48,24 @@ pub(super) fn first(input: &VirtualOutbound) -> Output {
 /// The listener of an address and port that services claim.
 pub(super) fn of_services(input: &OutboundListener) -> Output {
     let mut notes = Notes::of_mesh_config();
+    notes.causes.extend(input.rule.clone().map(Cause::Rule));
     let reports = &*input.reports;
     let mut chains: Vec<FilterChain> = Vec::new();
     for one in &input.tcp {
         notes.causes.insert(Cause::Service(one.service.clone()));
         let filter = tcp::connections(&one.to, reports, &mut notes);
-        chains.push(said(chain("", Some(matching(one)), filter), &one.to));
+        let mut chain = said(chain("", Some(matching(one)), filter), &one.to);
+        if let Some(names) = one.names {
+            let resolving = dynamic::of_connections(names, input.port);
+            chain.filters.insert(0, resolving);
+        }
+        chains.push(chain);
     }
     if let Some(http) = &input.http {
         let causes = http.services.iter().cloned().map(Cause::Service);
         notes.causes.extend(causes);
         let prefix = format!("outbound_{}", input.name);
-        let routes = Routes::Named(&http.route);
+        let routes = Routes::Named(&http.route, http.names);
         let filter = connection_manager(prefix, routes, reports, http.without, &mut notes);
         chains.push(chain("", http.sniffed.then(plain_http), filter));
     }
@@ -72,7 +78,7 @@ pub(super) fn of_services(input: &OutboundListener) -> Output {
         Rest::Policy(policy) => chain(
             names::PASSTHROUGH_CHAIN,
             None,
-            by_policy(*policy, reports, &mut notes),
+            by_policy(policy, reports, &mut notes),
         ),
     });
     if chains.is_empty() {
@@ -115,7 +121,7 @@ pub(super) fn http_proxy(input: &HttpProxy) -> Output {
     let route = names::HTTP_PROXY_ROUTE.into();
     let filter = connection_manager(
         format!("outbound_{}", input.name),
-        Routes::Proxy(&route),
+        Routes::Proxy(&route, input.names),
         reports,
         input.without,
         &mut notes,
