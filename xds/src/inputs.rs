@@ -30,6 +30,7 @@ pub use names::Names;
 pub use own::own;
 pub use routes::Routes;
 
+use crate::patch::Patches;
 use crate::resource::{Name, ResourceType};
 use crate::view::{Class, View, proxied_ports};
 
@@ -73,6 +74,11 @@ pub trait Generator {
     /// Everything that the resource of this name is made from; `None` where there is to be none.
     fn input(mesh: &Mesh, view: &View, projection: &Self::Projection, name: &Name)
     -> Option<Input>;
+
+    /// The patches that may change what it makes.
+    fn patches(_: &Self::Projection) -> Option<&Patches> {
+        None
+    }
 
     /// The services that do not get what they claim of this name, because another goes first.
     fn lost(_: &Mesh, _: &View, _: &Self::Projection, _: &Name) -> Vec<Lost> {

@@ -1,7 +1,8 @@
 //! Resources as Envoy's JSON, and back.
 //!
 //! Works on bytes of any message of Envoy's API, by descriptors that are loaded on first use (some 40 MB and a tenth of a
-//! second). It is for debug pages, the bootstrap, tools and tests: the path that serves proxies never comes here.
+//! second). It is for debug pages, the bootstrap, tools, tests and the patches of `EnvoyFilter`s: what serves proxies does not come here
+//! otherwise.
 
 #[cfg(test)]
 pub(crate) mod asset;
@@ -92,22 +93,30 @@ pub fn any_to_json(any: &[u8]) -> Result<Value, JsonError> {
 /// The bytes of the message that `json` describes. Field names may be as in the `.proto` files or in camel case; a field
 /// that the type does not have is an error.
 pub fn from_json(type_name: &str, json: &Value) -> Result<Vec<u8>, JsonError> {
+    Ok(message_from_json(type_name, json)?.encode_to_vec())
+}
+
+/// The message that `json` describes, as [`from_json`].
+pub(crate) fn message_from_json(
+    type_name: &str,
+    json: &Value,
+) -> Result<DynamicMessage, JsonError> {
     let descriptor = descriptor(type_name)?;
     let name = descriptor.full_name().to_owned();
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let mut track = Track::new();
     let tracked = serde_path_to_error::Deserializer::new(json, &mut track);
-    let message = DynamicMessage::deserialize_with_options(descriptor, tracked, &options).map_err(
-        |error| JsonError::Unreadable {
+    DynamicMessage::deserialize_with_options(descriptor, tracked, &options).map_err(|error| {
+        JsonError::Unreadable {
             name,
             path: track.path().to_string(),
             error,
-        },
-    )?;
-    Ok(message.encode_to_vec())
+        }
+    })
 }
 
-fn descriptor(type_name: &str) -> Result<MessageDescriptor, JsonError> {
+/// What a message type consists of; a type URL or a full name.
+pub(crate) fn descriptor(type_name: &str) -> Result<MessageDescriptor, JsonError> {
     let pool = POOL
         .as_ref()
         .map_err(|error| JsonError::Descriptors(error))?;

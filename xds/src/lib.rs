@@ -62,6 +62,7 @@ pub mod json;
 pub mod metrics;
 pub mod name_table;
 pub mod names;
+pub mod patch;
 pub mod protocol;
 pub mod publisher;
 pub mod refusals;

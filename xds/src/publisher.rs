@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::conflicts::Telling;
 use crate::hub::{Event, Hub, MemberId, Seat};
 use crate::metrics::Metrics;
+use crate::patch;
 use crate::selection::Selection;
 use config::{Config, Work};
 use lacking::Lacking;
@@ -70,6 +71,7 @@ pub struct Publisher {
     lane: Option<Lane>,
     seats: Seats,
     telling: Telling,
+    patch_telling: patch::Telling,
     lacking: Lacking,
     newest: Arc<Mesh>,
     pending: Pending,
@@ -119,6 +121,7 @@ impl Publisher {
             lane: None,
             seats,
             telling: Telling::new(store.status().clone()),
+            patch_telling: patch::Telling::new(store.status().clone()),
             lacking: Lacking::default(),
             newest,
             pending: Pending::default(),
@@ -265,6 +268,13 @@ impl Publisher {
             self.telling.tell(&config.mesh, &conflicts);
             self.metrics.conflicts(&conflicts);
         }
+        let patches = self.seats.sizes().flat_map(|(selection, count)| {
+            let envoy = selection.envoy().into_iter();
+            let patches = envoy.flat_map(|envoy| envoy.patches());
+            patches.map(move |patches| (patches, count))
+        });
+        self.patch_telling
+            .tell(&config.mesh, config.patch_outcomes(), patches);
         let Some(lane) = &mut self.lane else { return };
         // The lane may be ahead of the mesh that the configuration was computed from.
         lane.configured(self.newest.clone(), config.views.clone(), &hosts);

@@ -17,6 +17,7 @@ use pilothouse_core::rules::Reads;
 
 use crate::extensions::{Extension, Missing};
 use crate::inputs::reports::Reports;
+use crate::patch::{Chosen, Patches};
 use crate::view::{Class, ViewKey};
 
 /// The versions of IP that a proxy has addresses of.
@@ -188,6 +189,8 @@ pub struct ForClusters {
     pub selected: Arc<[ObjectKey]>,
     /// Where it is, if any rule reads that.
     pub whereabouts: Option<Whereabouts>,
+    /// The patches that may change what is made.
+    pub patches: Patches,
 }
 
 /// What load assignments read of a proxy.
@@ -222,6 +225,8 @@ pub struct ForListeners {
     pub labels: SourceLabels,
     /// What it reports of what its workload asks for; `None`: what mesh config says of access logs.
     pub reports: Option<Arc<Reports>>,
+    /// The patches that may change what is made.
+    pub patches: Patches,
 }
 
 /// What routes read of a proxy.
@@ -239,6 +244,8 @@ pub struct ForRoutes {
     pub selected: Arc<[ObjectKey]>,
     /// Its labels that rules read.
     pub labels: SourceLabels,
+    /// The patches that may change what is made.
+    pub patches: Patches,
 }
 
 /// A port of a service that a proxy's workload answers.
@@ -267,6 +274,8 @@ pub struct ForOwn {
     pub without: Missing,
     /// What it reports of what its workload is asked for; `None`: what mesh config says of access logs.
     pub reports: Option<Arc<Reports>>,
+    /// The patches that may change what is made.
+    pub patches: Patches,
 }
 
 /// What applies to an Envoy alone.
@@ -282,6 +291,8 @@ pub struct ForEnvoy {
     pub own: ForOwn,
     /// For the name table; `None` where clients ask others about names.
     pub names: Option<ForNames>,
+    /// The patches that add clusters and listeners.
+    pub added: Patches,
 }
 
 /// What applies to a gRPC client alone.
@@ -363,6 +374,19 @@ impl Selection {
 }
 
 impl ForEnvoy {
+    /// All patches that are for it.
+    pub fn patches(&self) -> [&Patches; 5] {
+        [
+            &self.clusters.patches,
+            &self.listeners.patches,
+            &self.routes.patches,
+            &self.own.patches,
+            &self.added,
+        ]
+    }
+}
+
+impl ForEnvoy {
     fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
         let family = Family::of(&proxy.addresses);
         let missing = Missing::of(&proxy.missing);
@@ -373,12 +397,14 @@ impl ForEnvoy {
         let selected = selected(mesh, proxy);
         let labels = source_labels(mesh, proxy);
         let [reports, own_reports] = reports::reports(mesh, proxy);
+        let patches = Chosen::of(mesh, proxy);
         Self {
             clusters: ForClusters {
                 family,
                 without: missing.among(Extension::OF_CLUSTERS),
                 selected: selected.clone(),
                 whereabouts: Whereabouts::of(mesh, proxy),
+                patches: patches.clusters,
             },
             listeners: ForListeners {
                 addresses: Addressing::of(proxy),
@@ -390,6 +416,7 @@ impl ForEnvoy {
                 selected: selected.clone(),
                 labels: labels.clone(),
                 reports,
+                patches: patches.listeners,
             },
             routes: ForRoutes {
                 addresses: Addressing::of(proxy),
@@ -398,6 +425,7 @@ impl ForEnvoy {
                 without: missing.among(Extension::OF_ROUTES),
                 selected,
                 labels,
+                patches: patches.routes,
             },
             own: ForOwn {
                 interception: proxy.interception,
@@ -405,7 +433,9 @@ impl ForEnvoy {
                 targets: targets(mesh, proxy),
                 without: missing.among(Extension::OF_LISTENERS),
                 reports: own_reports,
+                patches: patches.own,
             },
+            added: patches.added,
             names: captures_dns(proxy).then(|| ForNames {
                 addresses: Addressing::of(proxy),
                 network: proxy.network.clone(),

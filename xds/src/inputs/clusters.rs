@@ -12,6 +12,7 @@ use super::destination::{Governed, Spread, subsets};
 use super::{Generator, Input};
 use crate::extensions::Missing;
 use crate::names;
+use crate::patch::Patches;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForClusters, ForOwn, Target};
 use crate::view::{View, proxied_port, proxied_ports};
@@ -116,6 +117,10 @@ impl Generator for Clusters {
     type Projection = ForClusters;
 
     const TYPE: ResourceType = ResourceType::Cluster;
+
+    fn patches(projection: &ForClusters) -> Option<&Patches> {
+        Some(&projection.patches)
+    }
 
     fn names(_: &Mesh, view: &View, _: &ForClusters) -> BTreeSet<Name> {
         let mut all: BTreeSet<Name> = view

@@ -2,6 +2,7 @@
 //!
 //! It is handed to a blocking thread to be brought up to date and comes back when that is done.
 
+mod added;
 mod grpc;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::selection::{
     ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForNames, ForOwn, ForRoutes, Selection,
 };
 use crate::view::ViewKey;
+use added::Added;
 use grpc::Grpc;
 
 /// What is to be computed.
@@ -43,6 +45,7 @@ pub(super) struct Config {
     names: BTreeMap<ForNames, Scope<inputs::Names>>,
     /// What a proxy gets for itself: clusters and listeners.
     own: BTreeMap<ForOwn, (Arc<Layer>, Arc<Layer>)>,
+    added: Added,
     grpc: Grpc,
     memo: Memo,
     conflicts: Conflicts,
@@ -72,6 +75,7 @@ impl Config {
             routes: BTreeMap::new(),
             names: BTreeMap::new(),
             own: BTreeMap::new(),
+            added: Added::default(),
             grpc: Grpc::default(),
             memo: Memo::new(metrics),
             conflicts: Conflicts::default(),
@@ -151,6 +155,7 @@ impl Config {
         self.grpc.follow(&change, grpc.collect(), memo);
         let own_changed = self.follow_own(touched.config, envoys().map(|s| &s.own).collect());
         self.follow_conflicts(listeners, own_changed);
+        self.follow_patches(&selections);
         hosts
     }
 
@@ -207,8 +212,23 @@ impl Config {
             sets.names = names.set(key).clone();
         }
         let own = self.own.get(&envoy.own);
-        with_own(&mut sets.clusters, clusters, own.map(|own| &own.0));
-        with_own(&mut sets.listeners, listeners, own.map(|own| &own.1));
+        let added = self.added.get(&envoy.added);
+        let (clusters_added, listeners_added) = (
+            added.map(|added| &added.clusters),
+            added.map(|added| &added.listeners),
+        );
+        with_own(
+            &mut sets.clusters,
+            clusters_added,
+            clusters,
+            own.map(|own| &own.0),
+        );
+        with_own(
+            &mut sets.listeners,
+            listeners_added,
+            listeners,
+            own.map(|own| &own.1),
+        );
     }
 
     /// What is made for a proxy's own sake depends on mesh config and on nothing else of the mesh but what was selected. Returns
@@ -270,7 +290,9 @@ fn own_layers(mesh: &Mesh, projection: &ForOwn, memo: &mut Memo) -> (Layer, Laye
     let (mut clusters, mut listeners) = (Vec::new(), Vec::new());
     for input in inputs::own(mesh, projection) {
         let listener = matches!(input, Input::Listener(_));
-        let made = memo.resource(input);
+        let Some(made) = memo.patched(input, &projection.patches) else {
+            continue;
+        };
         if listener {
             listeners.push(made)
         } else {
@@ -280,14 +302,22 @@ fn own_layers(mesh: &Mesh, projection: &ForOwn, memo: &mut Memo) -> (Layer, Laye
     (Layer::new(clusters), Layer::new(listeners))
 }
 
-fn with_own(set: &mut Arc<Set>, shared: Option<&Arc<Set>>, own: Option<&Arc<Layer>>) {
+/// What is shared, over what is added and under what is a proxy's own.
+fn with_own(
+    set: &mut Arc<Set>,
+    added: Option<&Arc<Layer>>,
+    shared: Option<&Arc<Set>>,
+    own: Option<&Arc<Layer>>,
+) {
     let Some(shared) = shared else { return };
-    match own {
-        Some(own) if !own.is_empty() => {
-            let mut layers = shared.layers().to_vec();
-            layers.push(own.clone());
-            stack(set, layers);
-        }
-        _ => *set = shared.clone(),
+    let some = |layer: Option<&Arc<Layer>>| layer.filter(|layer| !layer.is_empty()).cloned();
+    let (added, own) = (some(added), some(own));
+    if added.is_none() && own.is_none() {
+        *set = shared.clone();
+        return;
     }
+    let mut layers: Vec<_> = added.into_iter().collect();
+    layers.extend(shared.layers().iter().cloned());
+    layers.extend(own);
+    stack(set, layers);
 }

@@ -59,11 +59,7 @@ impl<G: Generator> Scope<G> {
         self.retain(seen);
         for key in seen.views.keys() {
             let mut names = self.concerned(seen, key);
-            let known = self
-                .own
-                .get(key)
-                .into_iter()
-                .flat_map(|own| own.iter());
+            let known = self.own.get(key).into_iter().flat_map(|own| own.iter());
             names.extend(known.map(|entry| entry.name.clone()));
             names.extend(
                 self.own_lost
@@ -253,7 +249,13 @@ impl<G: Generator> Scope<G> {
         name: &Name,
         memo: &mut Memo,
     ) -> Option<Arc<Resource>> {
-        G::input(seen.mesh, view, &self.projection, name).map(|input| memo.resource(input))
+        let input = G::input(seen.mesh, view, &self.projection, name)?;
+        match G::patches(&self.projection) {
+            Some(patches) if !patches.is_empty() => {
+                memo.patched(input, &patches.concerning(G::TYPE, name))
+            }
+            _ => Some(memo.resource(input)),
+        }
     }
 }
 

@@ -153,6 +153,12 @@ impl Seats {
         self.classes.keys()
     }
 
+    /// All selections that some stream has, with how many have it.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (&Arc<Selection>, usize)> {
+        let classes = self.classes.iter();
+        classes.map(|(selection, group)| (selection, group.members))
+    }
+
     /// Gives a stream its selection. Returns whether the class is known and complete, and the stream has been seated in it.
     pub(super) fn select(&mut self, id: MemberId, selection: Selection) -> bool {
         let Some(taken) = self.taken.get_mut(&id) else {
