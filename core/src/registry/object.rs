@@ -116,8 +116,8 @@ pub struct Meta {
     pub generation: i64,
     /// `metadata.creationTimestamp` as written; absent counts as oldest. Never the time it was read.
     pub created: Option<Timestamp>,
-    /// What follows the namespace in the names of the platform's services, such as `svc.cluster.local`: names of hosts without
-    /// a dot in the object are completed with both. `None` where the platform has no such names.
+    /// What names of hosts without a dot in the object are completed with: what follows the name of a service in the platform's
+    /// names of hosts, such as `shop.svc.cluster.local` or `service.consul`. `None` where the platform has no such names.
     pub domain: Option<Arc<str>>,
 }
 

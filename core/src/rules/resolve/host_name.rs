@@ -3,14 +3,12 @@
 use crate::model::Host;
 use crate::registry::Meta;
 
-/// The host that `text` means in an object: a name without a dot is one of the object's own namespace where its platform gives
-/// services such names, and stands for itself elsewhere. `None` for what is no name of a host.
+/// The host that `text` means in an object: a name without a dot is completed as the object's platform completes it, and stands
+/// for itself where there is no such rule. `None` for what is no name of a host.
 pub fn host_name(text: &str, meta: &Meta) -> Option<Host> {
     let is_short = !text.contains('.') && text != "*";
     match &meta.domain {
-        Some(domain) if is_short => {
-            Host::new(&format!("{text}.{}.{domain}", meta.key.namespace)).ok()
-        }
+        Some(domain) if is_short => Host::new(&format!("{text}.{domain}")).ok(),
         _ => Host::new(text).ok(),
     }
 }
@@ -29,11 +27,12 @@ mod tests {
             let found = host_name(text, &meta);
             assert_eq!(found.as_ref().map(Host::as_str), expected, "{text}");
         };
-        let cluster = Some("svc.cluster.local");
+        let cluster = Some("shop.svc.cluster.local");
         check(cluster, "web", Some("web.shop.svc.cluster.local"));
         check(cluster, "web.bank", Some("web.bank"));
         check(cluster, "*", Some("*"));
         check(cluster, "*.local", Some("*.local"));
+        check(Some("service.consul"), "web", Some("web.service.consul"));
         check(None, "web", Some("web"));
         check(None, "a b", None);
     }
