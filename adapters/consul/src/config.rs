@@ -10,7 +10,10 @@ use crate::client::Consistency;
 /// How one datacenter's catalog is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsulConfig {
-    /// The registry's name: it is `Consul/CLUSTER`.
+    /// The registry's name: it is `Consul/NAME`.
+    pub name: String,
+    /// The cluster that endpoints and workloads of the agent's own datacenter are of; those of another are of a cluster that is called
+    /// like it.
     pub cluster: String,
     /// The datacenter; the agent's own where empty.
     pub datacenter: String,
@@ -42,7 +45,8 @@ pub struct ConsulConfig {
 impl Default for ConsulConfig {
     fn default() -> Self {
         Self {
-            cluster: "Consul".into(),
+            name: "Consul".into(),
+            cluster: "default".into(),
             datacenter: String::new(),
             consul_namespace: String::new(),
             partition: String::new(),
@@ -65,6 +69,6 @@ pub const RULES: &str = "pilothouse/config/";
 impl ConsulConfig {
     /// Who this registry is.
     pub fn id(&self) -> RegistryId {
-        RegistryId::new("Consul", &self.cluster)
+        RegistryId::new("Consul", &self.name)
     }
 }

@@ -78,6 +78,14 @@ impl Naming {
         }
     }
 
+    /// What follows the name of a service in hosts of the agent's own datacenter, or of the one that is read.
+    pub fn suffix(&self) -> String {
+        match self.is_local {
+            true => format!("service.{}", self.domain),
+            false => format!("service.{}.{}", self.datacenter, self.domain),
+        }
+    }
+
     /// The mesh's namespace for one of Consul's.
     fn namespace_of(&self, consul: &str) -> NamespaceName {
         match consul {

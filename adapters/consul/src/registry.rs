@@ -41,15 +41,15 @@ impl ConsulRegistry {
             .next()
             .unwrap_or_default();
         let is_local = config.datacenter.is_empty() || config.datacenter == own;
+        let (datacenter, cluster) = match is_local {
+            true => (own, &config.cluster),
+            false => (config.datacenter.clone(), &config.datacenter),
+        };
         Ok(Naming {
             domain: config.domain.clone(),
-            datacenter: if is_local {
-                own
-            } else {
-                config.datacenter.clone()
-            },
+            datacenter,
             is_local,
-            cluster: config.cluster.as_str().into(),
+            cluster: cluster.as_str().into(),
             namespace: config.namespace.clone(),
             wan: config.wan,
             trust_domain: config.trust_domain.clone(),

@@ -1,8 +1,9 @@
 //! The loop of rules: everything below a prefix of the key-value store, one object per key.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use pilothouse_core::registry::{Closed, Problem, SetId};
+use pilothouse_core::registry::{Closed, Origin, Problem, SetId, Tx};
 use pilothouse_manifests::Reading;
 use tokio::time::sleep_until;
 
@@ -80,11 +81,12 @@ impl Watch {
             Verdict::Untrue(why) => return Ok(Err(Unreadable::Untrue(why))),
             Verdict::State(doubt) => doubt,
         };
+        let domain: Arc<str> = self.shared.naming.suffix().into();
         let mut tx = self.shared.updates.begin();
         tx.replace(set.clone(), Vec::new());
         for (key, pair) in &found {
             if self.known.get(*key) != Some(&pair.modify_index) {
-                state_key(&mut tx, pair);
+                state_key(&mut tx, pair, &domain);
             }
         }
         for key in self.known.keys().filter(|key| written(key).is_none()) {
@@ -102,19 +104,22 @@ impl Watch {
     }
 }
 
-/// States what a key says. What cannot be read of it keeps its last good version.
-fn state_key(tx: &mut pilothouse_core::registry::Tx, pair: &KvPair) {
+/// States what a key says, with short names completed. What cannot be read of it keeps its last good version.
+fn state_key(tx: &mut Tx, pair: &KvPair, domain: &Arc<str>) {
     let set = set_of(&pair.key);
-    let reading = match std::str::from_utf8(&pair.value) {
+    let mut reading = match std::str::from_utf8(&pair.value) {
         Ok(text) => Reading::of(&pair.key, text),
         Err(error) => {
             tx.replace(set.clone(), Vec::new());
             let problem = Problem::error("", format!("it is no text: {error}"));
-            let at = pilothouse_core::registry::Origin::new(pair.key.as_str());
+            let at = Origin::new(pair.key.as_str());
             tx.reject(&set, None, at, vec![problem]);
             return;
         }
     };
+    for object in &mut reading.objects {
+        object.meta.domain = Some(domain.clone());
+    }
     tx.replace(set.clone(), reading.objects);
     for finding in reading.findings {
         tx.reject(&set, finding.key, finding.at, finding.problems);
