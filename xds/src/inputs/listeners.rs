@@ -12,19 +12,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pilothouse_core::mesh::{Mesh, OutboundPolicy};
+use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
+use pilothouse_core::registry::ObjectKey;
 
 pub use super::own::{InboundChain, VirtualInbound};
 use super::reports::{Reports, reports};
+use super::dynamic::{self, NameCache};
 use super::routing::Connections;
-use super::{Generator, Input, Lost, referring_by_alias};
-use crate::extensions::Missing;
+use super::{Generator, Input, Outbound, Lost, referring};
+use crate::extensions::{Extension, Missing};
 use crate::names;
 use crate::patch::Patches;
 use crate::resource::{Name, ResourceType};
 use crate::selection::{Family, ForListeners};
-use crate::view::{View, proxied_ports};
+use crate::view::{Class, View, proxied_ports};
 use slot::Slot;
 
 /// What a listener is made from.
@@ -48,7 +50,7 @@ pub struct VirtualOutbound {
     /// Whether the address that was dialled is kept by the kernel (TPROXY).
     pub transparent: bool,
     /// What becomes of connections that no listener claims.
-    pub outbound: OutboundPolicy,
+    pub outbound: Outbound,
     /// What is reported of its connections.
     pub reports: Arc<Reports>,
 }
@@ -64,6 +66,8 @@ pub struct OutboundListener {
     pub port: u16,
     /// Whether it is bound; otherwise connections are handed to it.
     pub bind: bool,
+    /// The `Sidecar` that says what there is on this port alone.
+    pub rule: Option<ObjectKey>,
     /// Where requests go.
     pub http: Option<HttpChain>,
     /// Where connections to certain addresses or server names go.
@@ -83,6 +87,8 @@ pub struct HttpChain {
     pub route: Name,
     /// Whether it takes only what is found to be HTTP without TLS; otherwise it takes everything.
     pub sniffed: bool,
+    /// How the hosts of requests are resolved, where some are for a service of which each request says a name.
+    pub names: Option<NameCache>,
     /// Some of the services that requests are for: whom to tell if the listener is refused. There may be thousands.
     pub services: Vec<ServiceKey>,
     /// What the proxy lacks of what listeners may have.
@@ -103,6 +109,8 @@ pub struct TcpChain {
     pub cidrs: Vec<Cidr>,
     /// With which server names; none stands for all, and for no TLS.
     pub server_names: Vec<Host>,
+    /// How the server names of connections are resolved, where that says where they go.
+    pub names: Option<NameCache>,
     /// Where they go.
     pub to: Connections,
 }
@@ -118,7 +126,7 @@ pub enum Rest {
         to: Connections,
     },
     /// Wherever outbound traffic goes that no service claims.
-    Policy(OutboundPolicy),
+    Policy(Outbound),
 }
 
 /// The HTTP proxy listener.
@@ -132,6 +140,8 @@ pub struct HttpProxy {
     pub port: u16,
     /// What is reported of its connections.
     pub reports: Arc<Reports>,
+    /// How the hosts of requests are resolved, where some are for a service of which each request says a name.
+    pub names: Option<NameCache>,
     /// What the proxy lacks of what listeners may have.
     pub without: Missing,
 }
@@ -152,7 +162,7 @@ impl Generator for Listeners {
     fn names(mesh: &Mesh, view: &View, projection: &ForListeners) -> BTreeSet<Name> {
         let services = view.services();
         let mut all: BTreeSet<Name> = services
-            .flat_map(|service| names_of(mesh, projection, service))
+            .flat_map(|service| names_of(mesh, view, projection, service))
             .collect();
         if projection.interception != Interception::None {
             all.insert(names::VIRTUAL_OUTBOUND.into());
@@ -169,11 +179,11 @@ impl Generator for Listeners {
         projection: &ForListeners,
         host: &Host,
     ) -> BTreeSet<Name> {
-        let mut hosts = referring_by_alias(mesh, view, host);
+        let mut hosts = referring(mesh, view, host);
         hosts.insert(host.clone());
         let services = hosts.iter().filter_map(|host| view.service(host));
         services
-            .flat_map(|service| names_of(mesh, projection, service))
+            .flat_map(|service| names_of(mesh, view, projection, service))
             .collect()
     }
 
@@ -186,7 +196,7 @@ impl Generator for Listeners {
                 Input::Listener(ListenerInput::VirtualOutbound(VirtualOutbound {
                     addresses: Slot::Wildcard.addresses(family),
                     transparent: projection.interception == Interception::Tproxy,
-                    outbound: config.outbound,
+                    outbound: Outbound::of(mesh, view),
                     reports,
                 }))
             });
@@ -199,16 +209,18 @@ impl Generator for Listeners {
                 addresses,
                 port,
                 reports,
+                names: dynamic::has_any(view).then(|| names_of_requests(projection)).flatten(),
                 without: projection.without,
             })));
         }
-        let (slot, port) = Slot::parse(name, projection)?;
+        let (slot, port) = Slot::parse(name, view, projection)?;
         let chains = chains::divide(mesh, view, projection, slot, port)?;
         Some(Input::Listener(ListenerInput::Outbound(OutboundListener {
             name: name.clone(),
             addresses: slot.addresses(family),
             port,
-            bind: slot == Slot::Loopback,
+            bind: slot.is_bound(),
+            rule: view.listener(port).and(view.egress()).map(|egress| egress.rule.clone()),
             http: chains.http,
             tcp: chains.tcp,
             rest: chains.rest,
@@ -218,23 +230,49 @@ impl Generator for Listeners {
     }
 
     fn lost(mesh: &Mesh, view: &View, projection: &ForListeners, name: &Name) -> Vec<Lost> {
-        Slot::parse(name, projection)
+        Slot::parse(name, view, projection)
             .and_then(|(slot, port)| chains::divide(mesh, view, projection, slot, port))
             .map_or_else(Vec::new, |chains| chains.lost.into_iter().collect())
     }
 }
 
-fn names_of(mesh: &Mesh, projection: &ForListeners, service: &Service) -> BTreeSet<Name> {
+fn names_of(
+    mesh: &Mesh,
+    view: &View,
+    projection: &ForListeners,
+    service: &Service,
+) -> BTreeSet<Name> {
     let mut all = BTreeSet::new();
-    for (port, class) in proxied_ports(service) {
-        let slots = claims::slots(mesh, projection, service, port.port, class);
+    for (port, _) in proxied_ports(service) {
+        let Some(class) = Class::of(view.protocol(port)) else {
+            continue;
+        };
+        let slots = claims::slots(mesh, view, projection, service, port.port, class);
         all.extend(
             slots
                 .into_iter()
                 .map(|slot| slot.name(port.port, projection.family)),
         );
     }
+    // The HTTP proxy resolves the names of such a service, too.
+    if dynamic::is_dynamic(service)
+        && let Some(port) = http_proxy_port(mesh, projection)
+    {
+        all.insert(Slot::Loopback.name(port, projection.family));
+    }
     all
+}
+
+/// How hosts of requests are resolved, if the proxy can.
+fn names_of_requests(projection: &ForListeners) -> Option<NameCache> {
+    let without = projection.without;
+    (!without.has(Extension::DynamicRequests)).then(|| NameCache::of(projection.family, without))
+}
+
+/// How server names of connections are resolved, if the proxy can.
+fn names_of_connections(projection: &ForListeners) -> Option<NameCache> {
+    let without = projection.without;
+    (!without.has(Extension::DynamicConnections)).then(|| NameCache::of(projection.family, without))
 }
 
 /// The addresses that stand for all of the versions of IP in use.

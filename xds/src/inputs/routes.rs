@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pilothouse_core::mesh::{Mesh, OutboundPolicy};
+use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
 use pilothouse_core::registry::ObjectKey;
 use pilothouse_core::rules::resolve::{GatewayRef, HashBy};
 
 use super::destination::Governed;
 use super::routing::{Client, Routed, http_routes};
-use super::{Generator, Input, is_dialled_by_endpoint, referring_by_alias};
+use super::{Generator, Input, Outbound, is_dialled_by_endpoint, referring};
 use crate::extensions::Missing;
 use crate::names::{HTTP_PROXY_ROUTE, RouteName};
 use crate::patch::Patches;
@@ -32,7 +32,7 @@ pub struct RouteInput {
     /// The DNS domain that short names are completed with.
     pub domain: Arc<str>,
     /// What becomes of requests that no service claims.
-    pub outbound: OutboundPolicy,
+    pub outbound: Outbound,
     /// What the proxy lacks of what routes may have.
     pub without: Missing,
 }
@@ -99,8 +99,8 @@ impl Generator for Routes {
         host: &Host,
     ) -> BTreeSet<Name> {
         let mut names = names_of(mesh, view, projection, host);
-        for referring in referring_by_alias(mesh, view, host) {
-            names.append(&mut names_of(mesh, view, projection, &referring));
+        for host in referring(mesh, view, host) {
+            names.append(&mut names_of(mesh, view, projection, &host));
         }
         names
     }
@@ -125,7 +125,8 @@ impl Generator for Routes {
             RouteName::Sniffed(host, number) => {
                 let service = view.service(host)?;
                 let (port, class) = proxied_port(service, *number)?;
-                if class != Class::Auto || !has_own_address(mesh, projection, service) {
+                let is_own = class == Class::Auto && has_own_address(mesh, projection, service);
+                if !is_own || !view.is_reached(service, *number) {
                     return None;
                 }
                 vec![member(service, port)]
@@ -133,7 +134,9 @@ impl Generator for Routes {
             RouteName::HttpProxy if !has_http_proxy(mesh, projection) => return None,
             RouteName::HttpProxy => {
                 let all = view.services().flat_map(|service| {
-                    routed_ports(service).map(move |(port, _)| (service, port))
+                    routed_ports(service)
+                        .filter(|(port, _)| view.is_reached(service, port.port))
+                        .map(move |(port, _)| (service, port))
                 });
                 all.map(|(service, port)| member(service, port)).collect()
             }
@@ -154,7 +157,7 @@ impl Generator for Routes {
             members,
             unserved,
             domain: projection.domain.clone(),
-            outbound: mesh.config().outbound,
+            outbound: Outbound::of(mesh, view),
             without: projection.without,
         };
         Some(Input::Route(input))
@@ -210,7 +213,10 @@ fn names_of(mesh: &Mesh, view: &View, projection: &ForRoutes, host: &Host) -> BT
     let Some(service) = service else {
         return names;
     };
-    for (port, class) in routed_ports(service) {
+    for (port, _) in proxied_ports(service) {
+        let Some(class @ (Class::Http | Class::Auto)) = Class::of(view.protocol(port)) else {
+            continue;
+        };
         names.insert(RouteName::Port(port.port).name());
         if has_http_proxy(mesh, projection) {
             names.insert(HTTP_PROXY_ROUTE.into());
