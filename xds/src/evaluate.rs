@@ -41,6 +41,7 @@ pub use walk::{
     Walk,
 };
 
+use crate::names;
 use listener::Found;
 
 /// What becomes of `call` at an Envoy that holds `configuration`.
@@ -111,5 +112,8 @@ pub fn evaluate(configuration: &Configuration, call: &Call) -> Walk {
         terminates_tls: chosen.transport_socket.is_some(),
         rule: Rule::of(chosen.metadata.as_ref()),
     });
-    network::go_on(configuration, call, chosen, to, walk)
+    // Only what captures connections restores where they were going.
+    let captures = from.is_some()
+        || [names::VIRTUAL_OUTBOUND, names::VIRTUAL_INBOUND].contains(&listener.name.as_str());
+    network::go_on(configuration, call, chosen, captures.then_some(to), walk)
 }

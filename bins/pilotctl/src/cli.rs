@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use pilothouse_process::collateral::{self, CollateralArgs, CompletionArgs};
 
+use crate::explain::{self, ExplainArgs};
 use crate::inspect::proxy_config::{self, ProxyConfigArgs};
 use crate::inspect::proxy_status::{self, ProxyStatusArgs};
 use crate::inspect::version::{self, VersionArgs};
@@ -74,6 +75,9 @@ pub enum Command {
     Translate(offline::TranslateArgs),
 
     #[allow(missing_docs, reason = "documented on its type")]
+    Explain(ExplainArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
     Version(VersionArgs),
 
     /// Print a script with which a shell completes command lines.
@@ -106,6 +110,7 @@ pub async fn run(line: CommandLine, out: &mut dyn Write, err: &mut dyn Write) ->
         }
         Command::Validate(args) => offline::validate(args, out).await,
         Command::Translate(args) => offline::translate(args, out, err).await,
+        Command::Explain(args) => explain::run(args, &global.discovery, out, err).await,
         Command::Completion(args) => {
             out.write_all(&collateral::completion(args.shell, CommandLine::command()))?;
             Ok(0)

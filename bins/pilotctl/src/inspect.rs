@@ -17,4 +17,7 @@ pub mod proxy_status;
 mod table;
 pub mod version;
 
+pub(crate) use dump::{Dump, Section};
 pub use output::Output;
+pub(crate) use peer::{Peer, encoded};
+pub(crate) use proxy_config::dump_of;

@@ -4,5 +4,6 @@
 //! here decides what a proxy gets.
 
 pub mod cli;
+pub mod explain;
 pub mod inspect;
 pub mod offline;

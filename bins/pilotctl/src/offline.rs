@@ -12,10 +12,14 @@ mod mesh;
 mod messages;
 mod node;
 mod print;
+mod published;
 mod sources;
 mod translate;
 mod validate;
 
+pub(crate) use node::{NodeArgs, pair};
+pub(crate) use published::published;
+pub(crate) use sources::SourceArgs;
 pub use translate::TranslateArgs;
 pub use validate::ValidateArgs;
 

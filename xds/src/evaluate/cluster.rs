@@ -33,8 +33,12 @@ pub(super) struct Reached {
     pub(super) lacks: Option<(FlagCode, String)>,
 }
 
-/// Looks for the endpoints of a cluster, for a connection that was going to `to`.
-pub(super) fn reach(configuration: &Configuration, name: &str, to: SocketAddr) -> Reached {
+/// Looks for the endpoints of a cluster, for a connection that was captured on its way to `original`.
+pub(super) fn reach(
+    configuration: &Configuration,
+    name: &str,
+    original: Option<SocketAddr>,
+) -> Reached {
     let Some(cluster) = configuration.clusters.get(name) else {
         return Reached {
             step: None,
@@ -56,7 +60,18 @@ pub(super) fn reach(configuration: &Configuration, name: &str, to: SocketAddr) -
         ..ClusterStep::default()
     };
     let elsewhere = match step.discovery.as_str() {
-        "ORIGINAL_DST" => Some(to.to_string()),
+        "ORIGINAL_DST" => match original {
+            Some(to) => Some(to.to_string()),
+            None => {
+                let why = format!(
+                    "the cluster {name} forwards to where captured connections were going, and this one was not captured"
+                );
+                return Reached {
+                    step: Some(step),
+                    lacks: Some((FlagCode::UH, why)),
+                };
+            }
+        },
         "DYNAMIC_DNS" => Some("the host that is asked for".to_owned()),
         _ => None,
     };

@@ -65,7 +65,7 @@ pub(super) fn go_on(
     request: &Request,
     manager: &HttpConnectionManager,
     over_tls: bool,
-    to: SocketAddr,
+    to: Option<SocketAddr>,
     mut walk: Walk,
 ) -> Walk {
     let mut step = HttpStep {
@@ -133,7 +133,7 @@ pub(super) struct Scene<'a> {
     pub(super) call: &'a Call,
     pub(super) manager: &'a HttpConnectionManager,
     pub(super) routes: &'a RouteConfiguration,
-    pub(super) to: SocketAddr,
+    pub(super) to: Option<SocketAddr>,
 }
 
 fn routed(scene: &Scene<'_>, asked: Asked, step: &mut HttpStep, walk: &mut Walk) -> Outcome {

@@ -22,7 +22,7 @@ pub(super) fn go_on(
     configuration: &Configuration,
     call: &Call,
     chain: &FilterChain,
-    to: SocketAddr,
+    to: Option<SocketAddr>,
     mut walk: Walk,
 ) -> Walk {
     let ends_tls = chain.transport_socket.is_some();
@@ -74,7 +74,7 @@ fn forward(
     call: &Call,
     proxy: &TcpProxy,
     sni: Option<String>,
-    to: SocketAddr,
+    to: Option<SocketAddr>,
     mut walk: Walk,
 ) -> Walk {
     let weighted: Vec<(String, u32)> = match &proxy.cluster_specifier {

@@ -13,7 +13,7 @@ use super::json::{list, text};
 
 /// A part of a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Section {
+pub(crate) enum Section {
     /// What Envoy started with.
     Bootstrap,
     /// Clusters.
@@ -28,20 +28,20 @@ pub(super) enum Section {
 
 /// The sections of a dump that were asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Dump(BTreeMap<Section, Vec<Value>>);
+pub(crate) struct Dump(BTreeMap<Section, Vec<Value>>);
 
 /// A resource in a dump.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Held<'a> {
+pub(crate) struct Held<'a> {
     /// As configured.
-    pub(super) resource: &'a Value,
+    pub(crate) resource: &'a Value,
     /// Where it stands.
-    pub(super) state: State,
+    pub(crate) state: State,
 }
 
 /// Where a resource stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// It came with the bootstrap, or inside another resource.
     Static,
     /// It came over xDS and is in use.
@@ -65,7 +65,7 @@ pub(super) struct Failed {
 
 impl Section {
     /// Those that a table of everything has.
-    pub(super) const RESOURCES: [Self; 4] = [
+    pub(crate) const RESOURCES: [Self; 4] = [
         Self::Clusters,
         Self::Listeners,
         Self::Routes,
@@ -73,7 +73,7 @@ impl Section {
     ];
 
     /// What it is called in a sentence.
-    pub(super) fn noun(self) -> &'static str {
+    pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Bootstrap => "bootstrap",
             Self::Clusters => "clusters",
@@ -121,7 +121,7 @@ impl Section {
 
 impl Dump {
     /// Reads the sections that are wanted. `from` says what the bytes are, for errors.
-    pub(super) fn read(bytes: &[u8], wanted: &[Section], from: &str) -> Result<Self> {
+    pub(crate) fn read(bytes: &[u8], wanted: &[Section], from: &str) -> Result<Self> {
         let found = read::sections(bytes, wanted)
             .with_context(|| format!("{from} is no JSON: take a dump with {HOW}"))?;
         match found {
@@ -143,7 +143,7 @@ impl Dump {
     }
 
     /// The resources of a section.
-    pub(super) fn held(&self, section: Section) -> Vec<Held<'_>> {
+    pub(crate) fn held(&self, section: Section) -> Vec<Held<'_>> {
         let mut held = Vec::new();
         self.entries(section, |key, state, entry| match section {
             // A listener has its states side by side.

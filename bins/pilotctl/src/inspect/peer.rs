@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Somebody who can be asked.
 #[derive(Debug, Clone)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     address: String,
     who: &'static str,
     advice: &'static str,
@@ -42,7 +42,7 @@ pub(super) struct Answer {
 
 impl Peer {
     /// An Envoy, by the address of its admin page.
-    pub(super) fn envoy(address: &str) -> Self {
+    pub(crate) fn envoy(address: &str) -> Self {
         Self {
             address: address.to_owned(),
             who: "Envoy",
@@ -51,7 +51,7 @@ impl Peer {
     }
 
     /// Discovery, by the address of its debug listener.
-    pub(super) fn discovery(address: &str) -> Self {
+    pub(crate) fn discovery(address: &str) -> Self {
         Self {
             address: address.to_owned(),
             who: "discovery",
@@ -71,7 +71,7 @@ impl Peer {
     }
 
     /// `GET path`.
-    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Vec<u8>> {
         self.expect(path, self.ask(Method::GET, path).await?)
     }
 
@@ -137,7 +137,7 @@ impl Answer {
 }
 
 /// A text for a query.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()

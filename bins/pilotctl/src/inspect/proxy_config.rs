@@ -26,7 +26,7 @@ pub use listener::ListenerArgs;
 pub use log::LogArgs;
 pub use route::RouteArgs;
 pub use source::Source;
-pub(super) use source::dump_of;
+pub(crate) use source::dump_of;
 
 /// Show what an Envoy has: clusters, listeners, routes, endpoints, bootstrap, log levels.
 ///

@@ -100,7 +100,8 @@ fn from_text(text: &str) -> Result<Value> {
     })
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE` of a command line.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write it as KEY=VALUE".to_owned()),

@@ -72,7 +72,7 @@ pub(super) fn envoy(positional: Option<&str>, flag: Option<&str>) -> Result<Peer
 }
 
 /// Asks an Envoy. Endpoints make its answer long, so they are asked for only when they are wanted.
-pub(in super::super) async fn dump_of(envoy: &Peer, wanted: &[Section]) -> Result<Dump> {
+pub(crate) async fn dump_of(envoy: &Peer, wanted: &[Section]) -> Result<Dump> {
     let path = if wanted.contains(&Section::Endpoints) {
         "/config_dump?include_eds"
     } else {
