@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::RuleSpec;
 use super::resolve::{self, DestinationRule, Gateway, EnvoyFilter, Sidecar, Telemetry, VirtualService};
-use crate::model::{Host, Labels, Visibility};
+use crate::model::{Host, Labels, NamespaceName, Visibility};
 use crate::registry::Meta;
 
 /// The kinds of rules that are looked up by host.
@@ -42,6 +42,8 @@ pub enum Reads {
     Label(Arc<str>),
     /// The value of one of its labels, for routes.
     SourceLabel(Arc<str>),
+    /// Whether this is its namespace, for routes.
+    SourceNamespace(NamespaceName),
 }
 
 impl Resolved {
@@ -164,7 +166,9 @@ impl Resolved {
             Self::Telemetry(_) => Vec::new(),
             Self::Virtual(rule) => {
                 let labels = rule.source_labels();
-                labels.map(|key| Reads::SourceLabel(key.into())).collect()
+                let labels = labels.map(|key| Reads::SourceLabel(key.into()));
+                let namespaces = rule.source_namespaces().cloned();
+                labels.chain(namespaces.map(Reads::SourceNamespace)).collect()
             }
         }
     }

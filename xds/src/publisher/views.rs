@@ -172,7 +172,10 @@ impl Views {
         }
         mesh.host_rules_may_differ(namespace, host) && {
             let (_, rules) = seen(mesh, Some(namespace), host);
-            rules.as_ref() != self.common.rules(host).map(|rules| &**rules)
+            let routing = rules.as_ref().and_then(|rules| rules.routing.as_ref());
+            // The common view is nobody's: what it has of such a rule is not for this namespace.
+            routing.is_some_and(|routing| routing.is_for(namespace))
+                || rules.as_ref() != self.common.rules(host).map(|rules| &**rules)
         }
     }
 }

@@ -166,6 +166,16 @@ impl VirtualService {
         http.chain(l4).map(|target| target.host.clone()).collect()
     }
 
+    /// The clients' namespaces that some of it is for alone.
+    pub fn source_namespaces(&self) -> impl Iterator<Item = &NamespaceName> {
+        let http = self.http.iter().flat_map(|route| &route.matches);
+        let tls = self.tls.iter().flat_map(|route| &route.matches);
+        let tcp = self.tcp.iter().flat_map(|route| &route.matches);
+        let named = http.filter_map(|one| one.source_namespace.as_ref());
+        let named = named.chain(tls.filter_map(|one| one.l4.source_namespace.as_ref()));
+        named.chain(tcp.filter_map(|one| one.source_namespace.as_ref()))
+    }
+
     /// The client's labels that some of it depends on.
     pub fn source_labels(&self) -> impl Iterator<Item = &str> {
         let http = self.http.iter().flat_map(|route| &route.matches);

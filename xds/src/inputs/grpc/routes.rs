@@ -10,7 +10,7 @@ use pilothouse_core::rules::resolve::{GatewayRef, HashBy};
 use super::{GrpcInput, served_port, served_ports, spellings, target};
 use crate::inputs::destination::Governed;
 use crate::inputs::routing::{Client, Routed, http_routes};
-use crate::inputs::{Generator, Input, referring_by_alias};
+use crate::inputs::{Generator, Input, referring};
 use crate::names;
 use crate::resource::{Name, ResourceType};
 use crate::selection::ForGrpc;
@@ -48,7 +48,7 @@ impl Generator for GrpcRoutes {
     }
 
     fn names_of_host(mesh: &Mesh, view: &View, _: &ForGrpc, host: &Host) -> BTreeSet<Name> {
-        let mut hosts = referring_by_alias(mesh, view, host);
+        let mut hosts = referring(mesh, view, host);
         hosts.insert(host.clone());
         let services = hosts.iter().filter_map(|host| target(view, host));
         services.flat_map(|service| names_of(service)).collect()
