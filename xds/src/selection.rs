@@ -2,15 +2,17 @@
 //!
 //! Each generator declares the projection that it reads and sees nothing else of a proxy.
 
+mod ingress;
 pub(crate) mod reports;
+mod router;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{
-    Address, Cidr, ClusterId, DataPlane, Endpoint, Interception, Locality, NamespaceName,
-    NetworkId, Proxy, Service, ServiceKey, ServicePort, ServiceSource,
+    Address, Cidr, ClusterId, DataPlane, Endpoint, Interception, Locality, NetworkId, Proxy,
+    Service, ServiceKey, ServicePort, ServiceSource,
 };
 use pilothouse_core::registry::ObjectKey;
 use pilothouse_core::rules::Reads;
@@ -19,6 +21,9 @@ use crate::extensions::{Extension, Missing};
 use crate::inputs::reports::Reports;
 use crate::patch::{Chosen, Patches};
 use crate::view::{Class, ViewKey};
+pub use ingress::{ForIngress, is_bound};
+pub use router::{ForGateways, ForRouter, RouterClusters};
+use router::router_clusters;
 
 /// The versions of IP that a proxy has addresses of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,7 +119,7 @@ impl Whereabouts {
         }
         let labels = mesh.all_reads().filter_map(|reads| match reads {
             Reads::Label(key) => Some((key.clone(), label_of(proxy, key)?)),
-            Reads::Locality | Reads::SourceLabel(_) => None,
+            _ => None,
         });
         Some(Self {
             locality: proxy.locality.clone(),
@@ -189,6 +194,8 @@ pub struct ForClusters {
     pub selected: Arc<[ObjectKey]>,
     /// Where it is, if any rule reads that.
     pub whereabouts: Option<Whereabouts>,
+    /// What those of a router are like; `None` for what is no router.
+    pub router: Option<RouterClusters>,
     /// The patches that may change what is made.
     pub patches: Patches,
 }
@@ -202,6 +209,8 @@ pub struct ForAssignments {
     pub selected: Arc<[ObjectKey]>,
     /// Where it is, if any rule reads that.
     pub whereabouts: Option<Whereabouts>,
+    /// What those of a router are like; `None` for what is no router.
+    pub router: Option<RouterClusters>,
 }
 
 /// What outbound listeners read of a proxy.
@@ -270,6 +279,8 @@ pub struct ForOwn {
     pub family: Family,
     /// What it answers: the services in the order of their age.
     pub targets: Arc<[Target]>,
+    /// How a `Sidecar` says that the workload is reached, if one does.
+    pub ingress: Option<ForIngress>,
     /// What the proxy lacks of what listeners may have.
     pub without: Missing,
     /// What it reports of what its workload is asked for; `None`: what mesh config says of access logs.
@@ -309,6 +320,8 @@ pub struct ForGrpc {
 pub enum ForDataPlane {
     /// For [`DataPlane::Envoy`].
     Envoy(Box<ForEnvoy>),
+    /// For [`DataPlane::Envoy`] that stands alone.
+    Router(Box<ForRouter>),
     /// For [`DataPlane::Grpc`].
     Grpc(ForGrpc),
 }
@@ -332,6 +345,7 @@ impl Selection {
                 namespace: proxy.namespace.clone(),
                 egress: mesh
                     .sidecar_of(&proxy.namespace, &proxy.labels)
+                    .filter(|_| !proxy.is_router())
                     .and_then(|sidecar| sidecar.egress.clone()),
             },
             assignments: match proxy.data_plane {
@@ -339,14 +353,19 @@ impl Selection {
                     data_plane: proxy.data_plane,
                     selected: selected(mesh, proxy),
                     whereabouts: Whereabouts::of(mesh, proxy),
+                    router: router_clusters(mesh, proxy),
                 },
                 DataPlane::Grpc => ForAssignments {
                     data_plane: proxy.data_plane,
                     selected: Arc::default(),
                     whereabouts: None,
+                    router: None,
                 },
             },
             data_plane: match proxy.data_plane {
+                DataPlane::Envoy if proxy.is_router() => {
+                    ForDataPlane::Router(Box::new(ForRouter::of(mesh, proxy)))
+                }
                 DataPlane::Envoy => ForDataPlane::Envoy(Box::new(ForEnvoy::of(mesh, proxy))),
                 DataPlane::Grpc => ForDataPlane::Grpc(ForGrpc {
                     domain: proxy.id.domain.clone(),
@@ -360,6 +379,41 @@ impl Selection {
     pub fn envoy(&self) -> Option<&ForEnvoy> {
         match &self.data_plane {
             ForDataPlane::Envoy(envoy) => Some(envoy),
+            ForDataPlane::Router(_) | ForDataPlane::Grpc(_) => None,
+        }
+    }
+
+    /// What applies to it if it is a router.
+    pub fn router(&self) -> Option<&ForRouter> {
+        match &self.data_plane {
+            ForDataPlane::Router(router) => Some(router),
+            ForDataPlane::Envoy(_) | ForDataPlane::Grpc(_) => None,
+        }
+    }
+
+    /// All patches that are for it.
+    pub fn patches(&self) -> Vec<&Patches> {
+        match &self.data_plane {
+            ForDataPlane::Envoy(envoy) => envoy.patches().into(),
+            ForDataPlane::Router(router) => router.patches().into(),
+            ForDataPlane::Grpc(_) => Vec::new(),
+        }
+    }
+
+    /// The patches that add clusters and listeners.
+    pub fn added(&self) -> Option<&Patches> {
+        match &self.data_plane {
+            ForDataPlane::Envoy(envoy) => Some(&envoy.added),
+            ForDataPlane::Router(router) => Some(&router.added),
+            ForDataPlane::Grpc(_) => None,
+        }
+    }
+
+    /// What its outbound clusters are made from, unless it is a gRPC client.
+    pub fn clusters(&self) -> Option<&ForClusters> {
+        match &self.data_plane {
+            ForDataPlane::Envoy(envoy) => Some(&envoy.clusters),
+            ForDataPlane::Router(router) => Some(&router.clusters),
             ForDataPlane::Grpc(_) => None,
         }
     }
@@ -367,7 +421,7 @@ impl Selection {
     /// What applies to it if it is a gRPC client.
     pub fn grpc(&self) -> Option<&ForGrpc> {
         match &self.data_plane {
-            ForDataPlane::Envoy(_) => None,
+            ForDataPlane::Envoy(_) | ForDataPlane::Router(_) => None,
             ForDataPlane::Grpc(grpc) => Some(grpc),
         }
     }
@@ -388,6 +442,9 @@ impl ForEnvoy {
 
 impl ForEnvoy {
     fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
+        let sidecar = mesh.sidecar_of(&proxy.namespace, &proxy.labels);
+        let ingress = sidecar.and_then(|sidecar| sidecar.ingress.as_ref());
+        let ingress = ingress.map(|said| ForIngress::of(said, proxy));
         let family = Family::of(&proxy.addresses);
         let missing = Missing::of(&proxy.missing);
         let metadata = |key| proxy.metadata.get(key).map(|value| &**value);
@@ -404,6 +461,7 @@ impl ForEnvoy {
                 without: missing.among(Extension::OF_CLUSTERS),
                 selected: selected.clone(),
                 whereabouts: Whereabouts::of(mesh, proxy),
+                router: None,
                 patches: patches.clusters,
             },
             listeners: ForListeners {
@@ -430,7 +488,11 @@ impl ForEnvoy {
             own: ForOwn {
                 interception: proxy.interception,
                 family,
-                targets: targets(mesh, proxy),
+                targets: match &ingress {
+                    Some(ingress) => ingress.targets(targets(mesh, proxy), proxy),
+                    None => targets(mesh, proxy),
+                },
+                ingress,
                 without: missing.among(Extension::OF_LISTENERS),
                 reports: own_reports,
                 patches: patches.own,

@@ -1,20 +1,23 @@
 //! Inputs of outbound clusters: one for each port of each service, and those that no service has a part in.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pilothouse_core::mesh::{Endpoints, Mesh};
-use pilothouse_core::model::{Host, Resolution, Service, ServicePort};
+use pilothouse_core::model::{Host, Location, Resolution, Service, ServicePort};
 use pilothouse_core::registry::ObjectKey;
+use pilothouse_core::rules::resolve::ConnectionPool;
 
+use super::dynamic::NameCache;
 use super::destination::{Governed, Spread, subsets};
 use super::{Generator, Input};
-use crate::extensions::Missing;
+use crate::extensions::{Extension, Missing};
 use crate::names;
 use crate::patch::Patches;
 use crate::resource::{Name, ResourceType};
-use crate::selection::{Family, ForClusters, ForOwn, Target};
+use crate::selection::{Family, ForClusters, ForOwn, RouterClusters, Target};
 use crate::view::{View, proxied_port, proxied_ports};
 
 /// What a cluster is made from.
@@ -48,6 +51,8 @@ pub struct OutboundCluster {
     pub connect_timeout: Duration,
     /// What rules say of it.
     pub governed: Governed,
+    /// Whether it is for connections that routers let through by server name.
+    pub by_server_name: bool,
 }
 
 /// How a cluster finds its endpoints.
@@ -57,6 +62,8 @@ pub enum Discovery {
     Assignment,
     /// They are where the client dialled.
     OriginalDestination,
+    /// By resolving the names that requests and connections say.
+    ByRequest(NameCache),
     /// By resolving names.
     Dns {
         /// What to resolve.
@@ -92,10 +99,25 @@ pub struct InboundCluster {
     pub target_port: u16,
     /// The services that have it, the one that decides first.
     pub targets: Vec<Target>,
-    /// Whether the loopback address is dialled instead of the one that the client dialled.
-    pub loopback: bool,
+    /// Where the workload listens.
+    pub upstream: Upstream,
+    /// How many connections and requests it gets.
+    pub pool: Option<Arc<ConnectionPool>>,
+    /// The `Sidecar` that says so.
+    pub rule: Option<ObjectKey>,
     /// What all inbound clusters read.
     pub inbound: Inbound,
+}
+
+/// Where a workload listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Upstream {
+    /// Where the client dialled.
+    Dialled,
+    /// At an address and port.
+    Ip(IpAddr, u16),
+    /// At a socket in the file system.
+    Unix(Arc<str>),
 }
 
 impl Inbound {
@@ -122,19 +144,28 @@ impl Generator for Clusters {
         Some(&projection.patches)
     }
 
-    fn names(_: &Mesh, view: &View, _: &ForClusters) -> BTreeSet<Name> {
+    fn names(_: &Mesh, view: &View, projection: &ForClusters) -> BTreeSet<Name> {
         let mut all: BTreeSet<Name> = view
             .services()
-            .flat_map(|service| names_of(view, service))
+            .flat_map(|service| names_for(view, service, projection.router))
             .collect();
-        all.extend([names::BLACK_HOLE, names::PASSTHROUGH].map(Name::from));
+        all.insert(names::BLACK_HOLE.into());
+        // Nobody dials anything through a router.
+        if projection.router.is_none() {
+            all.insert(names::PASSTHROUGH.into());
+        }
         all
     }
 
-    fn names_of_host(_: &Mesh, view: &View, _: &ForClusters, host: &Host) -> BTreeSet<Name> {
+    fn names_of_host(
+        _: &Mesh,
+        view: &View,
+        projection: &ForClusters,
+        host: &Host,
+    ) -> BTreeSet<Name> {
         view.service(host)
             .into_iter()
-            .flat_map(|service| names_of(view, service))
+            .flat_map(|service| names_for(view, service, projection.router))
             .collect()
     }
 
@@ -152,6 +183,7 @@ impl Generator for Clusters {
                     discovery,
                     connect_timeout,
                     governed,
+                    by_server_name: is_by_server_name(name),
                 }))
             }
         };
@@ -170,6 +202,28 @@ pub(super) fn names_of<'a>(
     })
 }
 
+/// The same, with those of connections that routers let through by server name where there are such.
+pub(super) fn names_for(
+    view: &View,
+    service: &Service,
+    router: Option<RouterClusters>,
+) -> Vec<Name> {
+    let mut all: Vec<Name> = names_of(view, service).collect();
+    if router == Some(RouterClusters::ServerNames) && service.location == Location::Internal {
+        let host = &service.key.host;
+        for (port, _) in proxied_ports(service) {
+            let named = subsets(view, host);
+            all.extend(named.map(|subset| names::sni_cluster(port.port, subset, host)));
+        }
+    }
+    all
+}
+
+/// Whether a cluster of this name is for connections that routers let through by server name.
+pub(super) fn is_by_server_name(name: &Name) -> bool {
+    names::parse_sni_cluster(name.as_str()).is_some()
+}
+
 /// The service and port that an outbound cluster's name means, and what rules say of it to clients that the rules `selected`
 /// are for.
 pub(super) fn governed(
@@ -177,7 +231,9 @@ pub(super) fn governed(
     selected: &[ObjectKey],
     name: &Name,
 ) -> Option<(Arc<Service>, ServicePort, Governed)> {
-    let (number, subset, host) = names::parse_outbound_cluster(name.as_str())?;
+    let text = name.as_str();
+    let parsed = names::parse_outbound_cluster(text).or_else(|| names::parse_sni_cluster(text));
+    let (number, subset, host) = parsed?;
     let service = view.service(&host)?;
     let (port, _) = proxied_port(service, number)?;
     let governed = Governed::of(view, selected, &host, subset, number)?;
@@ -194,12 +250,15 @@ fn discovery(
         service.resolution,
         Resolution::DynamicDns | Resolution::Alias(_)
     );
-    if governed.is_passthrough() && !is_alias {
+    // Nobody dials anything through a router.
+    let dials = projection.router.is_none();
+    if governed.is_passthrough() && dials && !is_alias {
         return Some(Discovery::OriginalDestination);
     }
     match service.resolution {
         Resolution::ClientSide => Some(Discovery::Assignment),
-        Resolution::Passthrough => Some(Discovery::OriginalDestination),
+        Resolution::Passthrough if dials => Some(Discovery::OriginalDestination),
+        Resolution::Passthrough => Some(Discovery::Assignment),
         Resolution::Dns | Resolution::DnsRoundRobin => Some(Discovery::Dns {
             endpoints: mesh.endpoints(&service.key).cloned(),
             one_at_a_time: service.resolution == Resolution::DnsRoundRobin,
@@ -208,6 +267,11 @@ fn discovery(
             without: projection.without,
             spread: governed.spread(projection.whereabouts.as_ref()),
         }),
-        Resolution::DynamicDns | Resolution::Alias(_) => None,
+        Resolution::DynamicDns if projection.without.has(Extension::DynamicCluster) => None,
+        Resolution::DynamicDns => Some(Discovery::ByRequest(NameCache::of(
+            projection.family,
+            projection.without,
+        ))),
+        Resolution::Alias(_) => None,
     }
 }

@@ -16,7 +16,7 @@ use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 use pilothouse_core::registry::ObjectKey;
 
-pub use super::own::{InboundChain, VirtualInbound};
+pub use super::own::{InboundChain, InboundListener, VirtualInbound};
 use super::reports::{Reports, reports};
 use super::dynamic::{self, NameCache};
 use super::routing::Connections;
@@ -40,6 +40,8 @@ pub enum ListenerInput {
     HttpProxy(HttpProxy),
     /// [`names::VIRTUAL_INBOUND`].
     VirtualInbound(VirtualInbound),
+    /// A port of the workload that the proxy binds.
+    Inbound(InboundListener),
 }
 
 /// The listener that captured connections reach first.

@@ -302,6 +302,9 @@ proptest! {
                             names_are_not_too_few::<Listeners>(&step, &envoy.listeners, reached)?;
                             names_are_not_too_few::<Routes>(&step, &envoy.routes, reached)?;
                         }
+                        ForDataPlane::Router(router) => {
+                            names_are_not_too_few::<Clusters>(&step, &router.clusters, reached)?;
+                        }
                         ForDataPlane::Grpc(grpc) => {
                             names_are_not_too_few::<GrpcClusters>(&step, &(), reached)?;
                             names_are_not_too_few::<GrpcListeners>(&step, grpc, reached)?;

@@ -36,6 +36,7 @@ pub(super) fn translate(input: &ListenerInput) -> Output {
         ListenerInput::Outbound(input) => outbound::of_services(input),
         ListenerInput::HttpProxy(input) => outbound::http_proxy(input),
         ListenerInput::VirtualInbound(input) => inbound::translate(input),
+        ListenerInput::Inbound(input) => inbound::bound(input),
     }
 }
 

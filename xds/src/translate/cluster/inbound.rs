@@ -3,20 +3,21 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use envoy_types::pb::envoy::config::cluster::v3::{Cluster, cluster};
-use envoy_types::pb::envoy::config::core::v3::{BindConfig, ExtraSourceAddress};
+use envoy_types::pb::envoy::config::core::v3::{Address, BindConfig, ExtraSourceAddress};
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
 };
 
+use pilothouse_core::rules::resolve::Blocks;
+
 use super::super::common::{
-    ISTIO_METADATA, duration, ip_address, metadata, object, socket_address,
+    ISTIO_METADATA, duration, ip_address, metadata, object, pipe, socket_address,
 };
 use super::super::{Notes, Output};
 use super::{
-    INBOUND_CLEANUP, as_downstream, http_options, of_type, output, protocol_options, services,
-    unlimited,
+    INBOUND_CLEANUP, as_downstream, http_options, of_type, output, policy, services, unlimited,
 };
-use crate::inputs::clusters::{Inbound, InboundCluster};
+use crate::inputs::clusters::{Inbound, InboundCluster, Upstream};
 use crate::names;
 use crate::resource::Cause;
 use crate::selection::Family;
@@ -30,6 +31,10 @@ const SOURCE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6));
 pub(super) fn translate(input: &InboundCluster) -> Output {
     let name = names::inbound_cluster(input.target_port);
     let deciding = input.targets.first().map(|target| target.port.protocol);
+    let blocks = Blocks {
+        connection_pool: input.pool.clone(),
+        ..Blocks::default()
+    };
     let of = input.targets.iter().map(|t| {
         (
             t.service.host.as_str(),
@@ -39,19 +44,31 @@ pub(super) fn translate(input: &InboundCluster) -> Output {
     });
     let mut cluster = Cluster {
         metadata: metadata([(ISTIO_METADATA, object([("services", services(of))]))]),
-        typed_extension_protocol_options: http_options(deciding.and_then(protocol_options)),
+        typed_extension_protocol_options: http_options(
+            deciding.and_then(|protocol| policy::protocol_options(protocol, &blocks)),
+        ),
         ..dialled(name.as_str(), &input.inbound)
     };
     cluster.alt_stat_name = format!("{name};");
-    if input.loopback {
-        let ip: IpAddr = match input.inbound.family {
-            Family::V6 => Ipv6Addr::LOCALHOST.into(),
-            _ => Ipv4Addr::LOCALHOST.into(),
-        };
+    let at = match &input.upstream {
+        Upstream::Dialled => None,
+        Upstream::Ip(ip, port) => Some((ip_address(*ip, *port), *ip)),
+        Upstream::Unix(path) => Some((pipe(path), IpAddr::V4(Ipv4Addr::LOCALHOST))),
+    };
+    if let Some((address, ip)) = at {
         cluster.cluster_discovery_type = of_type(cluster::DiscoveryType::Static);
         cluster.lb_policy = cluster::LbPolicy::RoundRobin.into();
         cluster.cleanup_interval = None;
-        cluster.load_assignment = Some(only(name.as_str(), ip, input.target_port));
+        cluster.load_assignment = Some(only(name.as_str(), address));
+        // The source is of the same version of IP; a file has none.
+        cluster.upstream_bind_config = match (&input.upstream, ip) {
+            (Upstream::Unix(_), _) => None,
+            (_, IpAddr::V6(_)) => cluster.upstream_bind_config.map(|_| source(Family::V6)),
+            (_, IpAddr::V4(_)) => cluster.upstream_bind_config.map(|_| source(Family::V4)),
+        };
+    }
+    if let Some(pool) = &input.pool {
+        policy::pool(&mut cluster, pool);
     }
     let mut notes = Notes::default();
     notes.causes.extend(
@@ -60,6 +77,7 @@ pub(super) fn translate(input: &InboundCluster) -> Output {
             .iter()
             .map(|target| Cause::Service(target.service.clone())),
     );
+    notes.causes.extend(input.rule.clone().map(Cause::Rule));
     output(name, notes, cluster)
 }
 
@@ -104,9 +122,9 @@ fn source(family: Family) -> BindConfig {
     }
 }
 
-fn only(cluster: &str, ip: IpAddr, port: u16) -> ClusterLoadAssignment {
+fn only(cluster: &str, address: Address) -> ClusterLoadAssignment {
     let endpoint = Endpoint {
-        address: Some(ip_address(ip, port)),
+        address: Some(address),
         ..Default::default()
     };
     let endpoint = LbEndpoint {

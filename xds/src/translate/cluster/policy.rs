@@ -10,7 +10,7 @@ mod tls;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use pilothouse_core::model::Protocol;
-use pilothouse_core::rules::resolve::Blocks;
+use pilothouse_core::rules::resolve::{Blocks, ConnectionPool};
 
 use crate::inputs::clusters::{Discovery, OutboundCluster};
 
@@ -24,7 +24,11 @@ pub(super) fn apply(cluster: &mut Cluster, input: &OutboundCluster) {
         limits::retry_budget(cluster, budget);
     }
     // Where clients dial endpoints themselves, nobody chooses among them.
-    if input.discovery != Discovery::OriginalDestination
+    let chooses = !matches!(
+        input.discovery,
+        Discovery::OriginalDestination | Discovery::ByRequest(_)
+    );
+    if chooses
         && let Some(balancer) = &blocks.load_balancer
     {
         balancing::apply(cluster, balancer);
@@ -33,6 +37,11 @@ pub(super) fn apply(cluster: &mut Cluster, input: &OutboundCluster) {
         outlier::apply(cluster, detection);
     }
     cluster.transport_socket = tls::socket(input);
+}
+
+/// Changes a cluster as what is said of connections to it.
+pub(super) fn pool(cluster: &mut Cluster, pool: &ConnectionPool) {
+    limits::apply(cluster, pool);
 }
 
 /// How HTTP is spoken to a port.

@@ -1,16 +1,22 @@
-//! The listener of captured inbound connections.
+//! The listener of captured inbound connections, and those that clients dial.
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
-use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
+use envoy_types::pb::envoy::config::listener::v3::{
+    Filter, FilterChain, FilterChainMatch, Listener,
+};
+use pilothouse_core::rules::resolve::Termination;
 
 use super::super::common::{boolean, uint};
 use super::super::http::{Routes, connection_manager};
+use super::super::router::downstream_tls;
 use super::super::{Notes, Output, route, tcp};
 use super::filters::{
     except, http_inspector, original_destination, original_source, tls_inspector,
 };
 use super::{RAW_BUFFER, TLS, chain, inspected, listener, output, plain_http};
-use crate::inputs::listeners::{InboundChain, VirtualInbound};
+use crate::extensions::Missing;
+use crate::inputs::listeners::{InboundChain, InboundListener, VirtualInbound};
+use crate::inputs::reports::Reports;
 use crate::names;
 use crate::resource::{Cause, Name};
 use crate::view::Class;
@@ -34,13 +40,13 @@ pub(super) fn translate(input: &VirtualInbound) -> Output {
         notes
             .causes
             .insert(Cause::Service(one.target.service.clone()));
-        chains.extend(of_port(one, input, &mut notes));
+        chains.extend(of_port(one, reports, input.without, &mut notes));
     }
     // A port whose protocol is declared has nothing to be found out.
     let declared: Vec<u16> = input
         .chains
         .iter()
-        .filter(|chain| chain.class != Class::Auto)
+        .filter(|chain| chain.class != Class::Auto && chain.tls.is_none())
         .map(|chain| chain.target.target_port)
         .collect();
     let mut listener_filters = vec![original_destination()];
@@ -63,9 +69,45 @@ pub(super) fn translate(input: &VirtualInbound) -> Output {
     output(notes, inspected(message, input.detection_timeout))
 }
 
-/// The chains of a port that a service has.
-fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<FilterChain> {
-    let reports = &*of.reports;
+/// A port that clients dial.
+pub(super) fn bound(input: &InboundListener) -> Output {
+    let mut notes = Notes::of_mesh_config();
+    let (one, reports) = (&input.chain, &*input.reports);
+    let service = one.target.service.clone();
+    notes.causes.insert(Cause::Service(service));
+    let chains = of_port(one, reports, input.without, &mut notes);
+    let mut message = Listener {
+        filter_chains: chains,
+        ..listener(
+            input.name.as_str(),
+            &input.addresses,
+            one.target.target_port,
+            TrafficDirection::Inbound,
+            reports,
+            &mut notes,
+        )
+    };
+    if one.class == Class::Auto || one.tls.is_some() {
+        message = inspected(message, input.detection_timeout);
+        message.listener_filters.push(tls_inspector());
+    }
+    if one.class == Class::Auto {
+        message.listener_filters.push(http_inspector());
+    }
+    output(notes, message)
+}
+
+/// The chains of a port that a service or a `Sidecar` has.
+fn of_port(
+    one: &InboundChain,
+    reports: &Reports,
+    without: Missing,
+    notes: &mut Notes,
+) -> Vec<FilterChain> {
+    notes.causes.extend(one.rule.clone().map(Cause::Rule));
+    if let Some(tls) = &one.tls {
+        return within_tls(one, tls, reports, without, notes);
+    }
     let port = one.target.target_port;
     let name = format!("0.0.0.0_{port}");
     let at = |matching: FilterChainMatch| {
@@ -74,18 +116,7 @@ fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<Fi
             ..matching
         })
     };
-    let http = |notes: &mut Notes| {
-        let virtual_host = names::inbound_virtual_host(one.target.port.port);
-        let operation = names::virtual_host(&one.target.service.host, one.target.port.port);
-        let routes = route::inbound(&one.cluster, virtual_host, &operation, notes);
-        connection_manager(
-            format!("inbound_{name}"),
-            Routes::Inbound(Box::new(routes)),
-            reports,
-            of.without,
-            notes,
-        )
-    };
+    let http = |notes: &mut Notes| http(one, reports, without, notes);
     match one.class {
         Class::Http => vec![chain(&name, at(FilterChainMatch::default()), http(notes))],
         Class::Tcp => vec![chain(
@@ -105,6 +136,44 @@ fn of_port(one: &InboundChain, of: &VirtualInbound, notes: &mut Notes) -> Vec<Fi
             chains
         }
     }
+}
+
+fn http(one: &InboundChain, reports: &Reports, without: Missing, notes: &mut Notes) -> Filter {
+    let virtual_host = names::inbound_virtual_host(one.target.port.port);
+    let operation = names::virtual_host(&one.target.service.host, one.target.port.port);
+    let routes = route::inbound(&one.cluster, virtual_host, &operation, notes);
+    connection_manager(
+        format!("inbound_0.0.0.0_{}", one.target.target_port),
+        Routes::Inbound(Box::new(routes)),
+        reports,
+        without,
+        notes,
+    )
+}
+
+/// The chain of a port on which TLS ends. Without TLS there is none.
+fn within_tls(
+    one: &InboundChain,
+    tls: &Termination,
+    reports: &Reports,
+    without: Missing,
+    notes: &mut Notes,
+) -> Vec<FilterChain> {
+    let port = one.target.target_port;
+    let matching = FilterChainMatch {
+        destination_port: uint(port.into()),
+        transport_protocol: TLS.into(),
+        ..Default::default()
+    };
+    let is_http = one.class == Class::Http;
+    let filter = match is_http {
+        true => http(one, reports, without, notes),
+        false => tcp::proxy(one.cluster.as_str(), reports, notes),
+    };
+    vec![FilterChain {
+        transport_socket: Some(downstream_tls(tls, is_http)),
+        ..chain(&format!("0.0.0.0_{port}"), Some(matching), filter)
+    }]
 }
 
 /// The chains of all other ports.
