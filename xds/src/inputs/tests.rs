@@ -18,6 +18,7 @@ use crate::sample::{
 };
 use crate::selection::{ForDataPlane, Selection};
 use crate::translate::{Output, translate};
+use crate::view::ViewKey;
 
 const HOSTS: [&str; 6] = [
     "a.shop.svc.cluster.local",

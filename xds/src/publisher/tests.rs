@@ -70,6 +70,12 @@ enum Event {
         name: u8,
         rule: Option<(usize, u8, u8, u8)>,
     },
+    Sidecar {
+        /// The last one is the root namespace.
+        namespace: usize,
+        name: u8,
+        rule: Option<(u8, u8, u8, u8)>,
+    },
     Config {
         default_private: bool,
         registry_only: bool,
@@ -87,6 +93,9 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (at, prop::collection::vec(0u8..5, 0..4)).prop_map(|((namespace, host), ips)| Event::Endpoints { namespace, host, ips }),
         3 => (0..NAMESPACES.len(), 0u8..3, prop::option::weighted(0.8, (0..RULE_HOSTS.len(), 0u8..8, 0u8..4, 0u8..4))).prop_map(|(namespace, name, rule)| {
             Event::Destination { namespace, name, rule }
+        }),
+        3 => (0..=NAMESPACES.len(), 0u8..2, prop::option::weighted(0.7, (0u8..8, 0u8..8, 0u8..6, 0u8..3))).prop_map(|(namespace, name, rule)| {
+            Event::Sidecar { namespace, name, rule }
         }),
         1 => any::<(bool, bool, bool)>().prop_map(|(default_private, registry_only, timeout)| Event::Config {
             default_private,
@@ -186,6 +195,23 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                 touched.rules.insert(key);
             }
         }
+        Event::Sidecar {
+            namespace,
+            name,
+            rule,
+        } => {
+            let namespace = NAMESPACES.get(*namespace).copied().unwrap_or("istio-system");
+            let meta = Meta {
+                created: Some(jiff::Timestamp::from_second((3 - name).into()).unwrap()),
+                ..Meta::new("Sidecar", namespace, &format!("s{name}"))
+            };
+            let key = meta.key.clone();
+            let rule = rule.map(|rule| Arc::new(sidecar(meta, rule)));
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
+            }
+        }
         Event::Config {
             default_private,
             registry_only,
@@ -242,6 +268,55 @@ fn destination(meta: Meta, (host, policy, subsets, scope): (usize, u8, u8, u8)) 
         _ => spec["workloadSelector"] = json!({"matchLabels": {"app": "web"}}),
     }
     let (spec, _) = RuleSpec::parse("networking.istio.io/v1", "DestinationRule", &spec).unwrap();
+    Rule {
+        source: Source {
+            registry: RegistryId::new("Static", "test"),
+            object: meta.key.clone(),
+        },
+        resolved: Resolved::of(&meta, &spec),
+        meta,
+        spec,
+    }
+}
+
+fn sidecar(meta: Meta, (hosts, port, inbound, scope): (u8, u8, u8, u8)) -> Rule {
+    let imports = |n: u8| match n {
+        0 => json!(["./*"]),
+        1 => json!(["~/*"]),
+        2 => json!(["*/a.mesh", "north/*.mesh"]),
+        3 => json!(["south/*", "./b.mesh"]),
+        4 => json!(["*/*.mesh"]),
+        _ => json!(["*/*"]),
+    };
+    let on = |number: u16, protocol: &str, hosts: u8| json!({"port": {"number": number, "protocol": protocol}, "hosts": imports(hosts)});
+    let listener = match port {
+        0 => Some(on(80, "HTTP", 2)),
+        1 => Some(on(81, "HTTP", 4)),
+        2 => Some(on(80, "TCP", 5)),
+        3 => {
+            let mut bound = on(82, "HTTP", 5);
+            bound["bind"] = json!("127.0.0.9");
+            bound["captureMode"] = json!("NONE");
+            Some(bound)
+        }
+        _ => None,
+    };
+    let mut spec = json!({
+        "egress": listener.into_iter().chain([json!({"hosts": imports(hosts)})]).collect::<Vec<_>>(),
+    });
+    match inbound {
+        0 => spec["ingress"] = json!([{"port": {"number": 9080, "protocol": "HTTP"}, "defaultEndpoint": "127.0.0.1:80"}]),
+        1 => spec["ingress"] = json!([{"port": {"number": 80, "protocol": "TCP"}, "captureMode": "NONE", "defaultEndpoint": "0.0.0.0:80"}]),
+        2 => spec["outboundTrafficPolicy"] = json!({"mode": "REGISTRY_ONLY"}),
+        3 => {
+            spec["outboundTrafficPolicy"] = json!({"mode": "ALLOW_ANY", "egressProxy": {"host": "b.mesh", "port": {"number": 81}}});
+        }
+        _ => {}
+    }
+    if scope == 2 {
+        spec["workloadSelector"] = json!({"labels": {"app": "web"}});
+    }
+    let (spec, _) = RuleSpec::parse("networking.istio.io/v1", "Sidecar", &spec).unwrap();
     Rule {
         source: Source {
             registry: RegistryId::new("Static", "test"),
