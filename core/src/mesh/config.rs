@@ -69,6 +69,20 @@ pub enum VirtualServiceMerge {
     Namespace,
 }
 
+impl VirtualServiceMerge {
+    /// What they are called.
+    pub const NAMES: [&'static str; 2] = ["off", "namespace"];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "off" => Some(Self::Off),
+            "namespace" => Some(Self::Namespace),
+            _ => None,
+        }
+    }
+}
+
 /// How access log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -91,6 +105,32 @@ pub struct AccessLog {
     pub format: Option<Arc<str>>,
 }
 
+/// Who stands before routers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+pub struct GatewayTopology {
+    /// How many proxies that stand before a router tell the truth about clients.
+    pub trusted_proxies: u32,
+    /// What routers tell services of clients' certificates.
+    pub client_certificates: ClientCertificates,
+}
+
+/// What routers tell services of clients' certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ClientCertificates {
+    /// The truth.
+    #[default]
+    SanitizeSet,
+    /// Nothing.
+    Sanitize,
+    /// What clients say, where they have a certificate.
+    ForwardOnly,
+    /// What clients say, and the truth besides.
+    AppendForward,
+    /// What clients say.
+    AlwaysForwardOnly,
+}
+
 /// What a proxy's bootstrap is made from unless it says otherwise (`defaultConfig`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ProxyDefaults {
@@ -110,6 +150,8 @@ pub struct ProxyDefaults {
     pub environment: BTreeMap<Arc<str>, Arc<str>>,
     /// What is said of spans.
     pub tracing: TracingDefaults,
+    /// Who stands before routers.
+    pub gateway_topology: GatewayTopology,
 }
 
 impl Default for ProxyDefaults {
@@ -123,6 +165,7 @@ impl Default for ProxyDefaults {
             termination_drain_duration: Duration::from_secs(5),
             environment: BTreeMap::new(),
             tracing: TracingDefaults::default(),
+            gateway_topology: GatewayTopology::default(),
         }
     }
 }

@@ -6,6 +6,8 @@ mod destination;
 mod merge;
 mod names;
 mod routing;
+#[cfg(test)]
+mod tests;
 mod virtuals;
 
 use std::collections::BTreeSet;

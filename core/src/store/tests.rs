@@ -10,6 +10,7 @@ mod random;
 mod selecting;
 mod sharing;
 mod telemetry;
+mod virtuals;
 mod work;
 
 use std::sync::Arc;

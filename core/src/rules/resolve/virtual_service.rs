@@ -187,3 +187,6 @@ impl VirtualService {
         labels.flat_map(|labels| labels.iter().map(|(key, _)| key))
     }
 }
+
+#[cfg(test)]
+mod tests;
