@@ -16,6 +16,7 @@ fn may_use(package: &str) -> &'static [&'static str] {
         "pilot-discovery" | "pilotctl" => &[
             "pilothouse-core",
             "pilothouse-xds",
+            "pilothouse-consul",
             "pilothouse-static",
             "pilothouse-process",
         ],
@@ -24,6 +25,7 @@ fn may_use(package: &str) -> &'static [&'static str] {
         "pilothouse-tests" => &[
             "pilothouse-core",
             "pilothouse-xds",
+            "pilothouse-consul",
             "pilothouse-static",
             "pilothouse-process",
             "pilot-discovery",

@@ -15,10 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pilothouse_core::mesh::MeshConfig;
 use pilothouse_core::readiness::{Guard, Readiness};
 use pilothouse_core::registry::{Need, Registry};
 use pilothouse_core::store::{self, Store, StoreHandle};
 use pilothouse_core::supervisor::{self, Supervisor};
+use pilothouse_consul::ConsulRegistry;
+use pilothouse_consul::client::Client;
 use pilothouse_static::{StaticConfig, StaticRegistry};
 use pilothouse_xds::metrics::Metrics;
 use pilothouse_xds::publisher::Publisher;
@@ -172,6 +175,14 @@ impl App {
             store.run(ending).await;
             Ok(())
         });
+        let merge = config.virtual_service_merge;
+        let settings = move |config| {
+            Arc::new(MeshConfig {
+                virtual_service_merge: merge,
+                ..config
+            })
+        };
+        handle.set_mesh_config(settings(MeshConfig::default()));
         let file = config.mesh_config.as_deref().map(MeshConfigFile::new);
         if let Some(file) = file.clone() {
             let waiting = readiness.guard(format!("mesh config {}", file.path().display()));
@@ -179,7 +190,7 @@ impl App {
             tasks.spawn("mesh config", async move {
                 file.follow(
                     waiting,
-                    |config| handle.set_mesh_config(Arc::new(config)),
+                    |config| handle.set_mesh_config(settings(config)),
                     ending,
                 )
                 .await;
@@ -286,8 +297,14 @@ impl App {
             tracing::warn!("{warning}");
         }
         for source in &self.config.sources {
-            let Source::Static { dir, .. } = source;
-            tracing::info!(registry = %format!("Static/{}", self.config.cluster_id), dir = %absolute(dir), "watching");
+            match source {
+                Source::Static { dir, .. } => {
+                    tracing::info!(registry = %format!("Static/{}", self.config.cluster_id), dir = %absolute(dir), "watching");
+                }
+                Source::Consul { config, client } => {
+                    tracing::info!(registry = %config.id(), address = %client.address, datacenter = config.datacenter, "watching");
+                }
+            }
         }
         if let Some(path) = &self.config.mesh_config {
             tracing::info!(file = %absolute(path), "watching mesh config");
@@ -301,7 +318,13 @@ impl App {
 }
 
 fn registry(source: &Source, config: &Config) -> Result<Arc<dyn Registry>> {
-    let Source::Static { dir, awaited } = source;
+    let (dir, awaited) = match source {
+        Source::Static { dir, awaited } => (dir, awaited),
+        Source::Consul { config, client } => {
+            let client = Arc::new(Client::new((**client).clone()));
+            return Ok(Arc::new(ConsulRegistry::new((**config).clone(), client)));
+        }
+    };
     let settings = StaticConfig::new(dir, &config.cluster_id);
     if *awaited {
         return Ok(Arc::new(Awaited::new(settings)));

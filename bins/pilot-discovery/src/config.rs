@@ -2,6 +2,7 @@
 //! left to default later.
 
 mod args;
+mod consul;
 mod inert;
 
 use std::ffi::OsString;
@@ -12,7 +13,9 @@ use args::{CommandLine, DiscoveryArgs, GuardArgs, Platform, PushArgs, Subcommand
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 pub use inert::INERT;
+use pilothouse_consul::{ConsulConfig, client};
 use pilothouse_core::debounce;
+use pilothouse_core::mesh::VirtualServiceMerge;
 use pilothouse_core::store::GuardSettings;
 use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::value::ListenAddr;
@@ -45,6 +48,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The file of mesh-wide settings.
     pub mesh_config: Option<PathBuf>,
+    /// Which `VirtualService`s for one host merge on sidecars.
+    pub virtual_service_merge: VirtualServiceMerge,
     /// The name of the cluster that the sources belong to.
     pub cluster_id: String,
     /// Whether to become ready although there are policies that nothing enforces.
@@ -82,6 +87,13 @@ pub enum Source {
         dir: PathBuf,
         /// Whether it may be absent at start, and is waited for then.
         awaited: bool,
+    },
+    /// One datacenter of a Consul.
+    Consul {
+        /// What is read.
+        config: Box<ConsulConfig>,
+        /// Whom to ask.
+        client: Box<client::Settings>,
     },
 }
 
@@ -130,19 +142,17 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
     }
     let mut sources = Vec::new();
     for platform in &args.registries {
-        let Platform::Static = platform;
-        let source = match &args.config_dir {
-            Some(dir) => Source::Static {
-                dir: dir.clone(),
-                awaited: false,
-            },
-            None => Source::Static {
-                dir: CONFIG_DIR.into(),
-                awaited: true,
-            },
+        let of_platform = match platform {
+            Platform::Static => vec![Source::Static {
+                dir: args.config_dir.clone().unwrap_or_else(|| CONFIG_DIR.into()),
+                awaited: args.config_dir.is_none(),
+            }],
+            Platform::Consul => args.consul.sources(&args.cluster_id)?,
         };
-        if !sources.contains(&source) {
-            sources.push(source);
+        for source in of_platform {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
         }
     }
     if args.push.debounce_max < args.push.debounce_after {
@@ -166,6 +176,7 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
             .mesh_config
             .or_else(|| Path::new(MESH_CONFIG).exists().then(|| MESH_CONFIG.into())),
         cluster_id: args.cluster_id,
+        virtual_service_merge: args.virtual_service_merge,
         allow_unenforced_security: args.allow_unenforced_security,
         grpc_addr: args.grpc_addr,
         http_addr: args.http_addr,

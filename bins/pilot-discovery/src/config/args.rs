@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pilothouse_core::mesh::VirtualServiceMerge;
 use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::logging::LogArgs;
 use pilothouse_process::value::{
@@ -41,6 +43,9 @@ pub(super) enum Platform {
     /// A directory of YAML.
     #[value(name = "Static")]
     Static,
+    /// The catalog and the key-value store of a Consul.
+    #[value(name = "Consul")]
+    Consul,
 }
 
 /// Flags of `discovery`.
@@ -77,6 +82,18 @@ pub(super) struct DiscoveryArgs {
     )]
     pub mesh_config: Option<PathBuf>,
 
+    /// Which VirtualServices for one host merge on sidecars: none, so that the oldest counts; or those of one namespace, by age and
+    /// then name.
+    #[arg(
+        long,
+        default_value = "off",
+        value_name = "SCOPE",
+        value_parser = PossibleValuesParser::new(VirtualServiceMerge::NAMES)
+            .try_map(|name| VirtualServiceMerge::named(&name).ok_or("is not known")),
+        help_heading = "Sources"
+    )]
+    pub virtual_service_merge: VirtualServiceMerge,
+
     /// The DNS suffix of hosts, for platforms whose names are short.
     #[arg(
         long,
@@ -95,6 +112,9 @@ pub(super) struct DiscoveryArgs {
         help_heading = "Sources"
     )]
     pub cluster_id: String,
+
+    #[command(flatten)]
+    pub consul: super::consul::ConsulArgs,
 
     /// Become ready although there are objects of security.istio.io, which this version does not enforce.
     #[arg(long, help_heading = "Sources")]

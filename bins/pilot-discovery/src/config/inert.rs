@@ -6,7 +6,6 @@ use pilothouse_process::inert::{
 };
 
 const KUBERNETES: &str = "no Kubernetes registry is part of this binary";
-const CONSUL: &str = "no Consul registry is part of this binary";
 const PLAINTEXT: &str = "proxies are served in plaintext on --grpc-addr";
 const INJECTION: &str = "no injection or validation webhook is served";
 
@@ -22,8 +21,10 @@ pub const INERT: &[Inert] = &[
     value("clusterAliases", KUBERNETES),
     value("kubernetesApiQPS", KUBERNETES),
     value("kubernetesApiBurst", KUBERNETES),
-    value("consulserverURL", CONSUL),
-    value("consulserverInterval", CONSUL),
+    value(
+        "consulserverInterval",
+        "Consul is not asked at intervals: its queries wait for changes",
+    ),
     value(
         "cfConfig",
         "Cloud Foundry is not among the platforms this project knows",

@@ -173,8 +173,8 @@ fn mistakes_are_answered_with_advice() {
         ("--config-dri mesh", "--config-dir"),
         ("--registries Statik --config-dir m", "Static"),
         (
-            "--registries Consul --config-dir m",
-            "[possible values: Static]",
+            "--registries Eureka --config-dir m",
+            "[possible values: Static, Consul]",
         ),
         ("--config-dir m --grpcAddr nowhere", "write it as :15010"),
         ("--config-dir m --shutdown-duration 10", "10s"),
