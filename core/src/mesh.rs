@@ -4,6 +4,7 @@
 //! `Arc` of every value that is equal, so comparing by pointer is enough to see what changed between two versions.
 
 mod config;
+mod gateways;
 mod host_rules;
 mod providers;
 mod sidecars;
@@ -25,7 +26,7 @@ use crate::registry::{Kind, ObjectKey, Origin, RegistryId};
 use crate::rules::{Resolved, RuleSpec};
 
 pub use config::{
-    AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
+    AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy, MeshConfig, OutboundPolicy,
     ProxyDefaults, VirtualServiceMerge,
 };
 pub use host_rules::{Destinations, HostRules, Routing, spellings};

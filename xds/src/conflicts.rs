@@ -11,6 +11,7 @@ use pilothouse_core::rules::RuleSpec;
 use pilothouse_core::status::{Contest, Lost as LostContest, StatusHandle};
 
 use crate::inputs::Lost;
+use crate::inputs::router::LostServer;
 use crate::resource::Name;
 
 /// How many places are named.
@@ -23,6 +24,8 @@ pub struct Conflicts {
     pub outbound: BTreeMap<Lost, BTreeSet<Name>>,
     /// By who lost to whom: the ports of workloads.
     pub inbound: BTreeMap<Lost, BTreeSet<u16>>,
+    /// What of rules has no effect on routers.
+    pub servers: BTreeSet<LostServer>,
 }
 
 impl Conflicts {
@@ -68,6 +71,18 @@ impl Conflicts {
                     why: why.as_str().into(),
                 });
             }
+        }
+        for lost in &self.servers {
+            let source = |key| mesh.rule(key).map(|rule| rule.source.clone());
+            let (Some(loser), Some(to)) = (source(&lost.loser), source(&lost.to)) else {
+                continue;
+            };
+            all.entry(loser).or_default().push(LostContest {
+                over: Contest::Server(lost.field.clone()),
+                to,
+                at: None,
+                why: lost.why.clone(),
+            });
         }
         all
     }
@@ -175,6 +190,7 @@ mod tests {
         let mut conflicts = Conflicts {
             outbound: [(lost("b", "a"), names(6)), (lost("c", "a"), names(1))].into(),
             inbound: [(lost("c", "b"), [8080].into())].into(),
+            servers: BTreeSet::new(),
         };
         assert_eq!(
             (conflicts.outbound_count(), conflicts.inbound_count()),

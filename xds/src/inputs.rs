@@ -7,11 +7,14 @@
 pub mod assignments;
 pub mod clusters;
 pub mod destination;
+pub mod dynamic;
+pub mod elsewhere;
 pub mod grpc;
 pub mod listeners;
 pub mod names;
 pub mod own;
 pub mod reports;
+pub mod router;
 pub mod routes;
 pub mod routing;
 #[cfg(test)]
@@ -25,6 +28,7 @@ use pilothouse_core::model::{Host, Resolution, Service, ServiceKey, ServiceSourc
 
 pub use assignments::Assignments;
 pub use clusters::Clusters;
+pub use elsewhere::Outbound;
 pub use listeners::Listeners;
 pub use names::Names;
 pub use own::own;
@@ -47,6 +51,8 @@ pub enum Input {
     Route(routes::RouteInput),
     /// The name table.
     Names(names::NamesInput),
+    /// What routers listen on.
+    Router(router::RouterInput),
     /// Anything that only gRPC clients get.
     Grpc(grpc::GrpcInput),
 }
@@ -105,11 +111,13 @@ pub fn endpoints_reach_configuration(service: &Service) -> bool {
     }
 }
 
-/// The hosts of rules that refer to `host` by another name of it.
-fn referring_by_alias(mesh: &Mesh, view: &View, host: &Host) -> BTreeSet<Host> {
+/// The hosts of rules that refer to `host`, by its own name or another: what clients find of it is part of what is made for
+/// those.
+fn referring(mesh: &Mesh, view: &View, host: &Host) -> BTreeSet<Host> {
     let aliases = view.aliases(host).map(|alias| &alias.key.host);
-    aliases
-        .flat_map(|alias| mesh.hosts_referring(alias))
+    std::iter::once(host)
+        .chain(aliases)
+        .flat_map(|name| mesh.hosts_referring(name))
         .collect()
 }
 

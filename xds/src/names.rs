@@ -69,6 +69,42 @@ pub fn parse_outbound_cluster(name: &str) -> Option<(u16, &str, Host)> {
     Some((parse_port(port)?, subset, Host::new(host).ok()?))
 }
 
+/// `outbound_.PORT_.SUBSET_.HOST`: what connections between workloads of the mesh have as server name, and the cluster that they
+/// are let through to.
+pub fn sni_cluster(port: u16, subset: &str, host: &Host) -> Name {
+    format!("outbound_.{port}_.{subset}_.{host}").into()
+}
+
+/// The parts of `outbound_.PORT_.SUBSET_.HOST`.
+pub fn parse_sni_cluster(name: &str) -> Option<(u16, &str, Host)> {
+    let mut parts = name.strip_prefix("outbound_.")?.splitn(3, "_.");
+    let (port, subset, host) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((parse_port(port)?, subset, Host::new(host).ok()?))
+}
+
+/// `http.PORT`, or `http.PORT.ADDRESS`: the route configuration of all HTTP servers of a router's port.
+pub fn router_http_route(port: u16, bind: &str) -> Name {
+    format!("http.{port}{}", dotted(bind)).into()
+}
+
+/// `https.PORT.PORTNAME.GATEWAY.NAMESPACE`, or with an address behind: that of a server at which TLS ends.
+pub fn router_https_route(
+    port: u16,
+    port_name: &str,
+    (gateway, namespace): (&str, &str),
+    bind: &str,
+) -> Name {
+    let bind = dotted(bind);
+    format!("https.{port}.{port_name}.{gateway}.{namespace}{bind}").into()
+}
+
+fn dotted(bind: &str) -> String {
+    match bind {
+        "" => String::new(),
+        bind => format!(".{bind}"),
+    }
+}
+
 /// `inbound|PORT||`, where the port is the one that the workload listens on.
 pub fn inbound_cluster(target_port: u16) -> Name {
     format!("inbound|{target_port}||").into()
@@ -159,6 +195,16 @@ mod tests {
             outbound_cluster(80, "v1", &host("a.b")).as_str(),
             "outbound|80|v1|a.b"
         );
+        assert_eq!(
+            sni_cluster(80, "v1", &host("a.b")).as_str(),
+            "outbound_.80_.v1_.a.b"
+        );
+        assert_eq!(router_http_route(80, "").as_str(), "http.80");
+        assert_eq!(router_http_route(80, "::1").as_str(), "http.80.::1");
+        assert_eq!(
+            router_https_route(443, "web", ("gw", "ns"), "").as_str(),
+            "https.443.web.gw.ns"
+        );
         assert_eq!(inbound_cluster(8080).as_str(), "inbound|8080||");
         assert_eq!(listener("0.0.0.0", 80).as_str(), "0.0.0.0_80");
         assert_eq!(
@@ -170,6 +216,11 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
+        assert_eq!(
+            parse_sni_cluster("outbound_.80_._.a_.b"),
+            Some((80, "", host("a_.b")))
+        );
+        assert_eq!(parse_sni_cluster("outbound|80||a.b"), None);
         assert_eq!(
             parse_outbound_cluster("outbound|80||*.b"),
             Some((80, "", host("*.b")))

@@ -186,6 +186,9 @@ impl Publisher {
                 Clients::All => seats.extend(self.seats.all()),
                 Clients::In(namespaces) => seats.extend(self.seats.in_namespaces(&namespaces)),
             }
+            if relevance::gateways(&before, after, &touched) {
+                seats.extend(self.seats.routers());
+            }
             self.pending
                 .seats
                 .extend(seats.into_iter().map(|seat| (seat.id, seat)));

@@ -11,7 +11,7 @@ use pilothouse_core::model::{
     Protocol, Proxy, Resolution, Service, ServiceKey, ServicePort, ServiceSource,
 };
 use pilothouse_core::registry::{Meta, RegistryId};
-use pilothouse_core::rules::{Resolved, RuleSpec};
+use pilothouse_core::rules::{Resolved, RuleSpec, kinds};
 use serde_json::Value as Json;
 
 use crate::encode::encode;
@@ -125,7 +125,9 @@ pub(crate) fn mesh_with(
 pub(crate) fn with_rule(mut mesh: Mesh, kind: &str, name: (&str, &str), spec: &Json) -> Mesh {
     let (namespace, name) = name;
     let meta = Meta::new(kind, namespace, name);
-    let (spec, problems) = RuleSpec::parse("networking.istio.io/v1", kind, spec).unwrap();
+    let known = kinds().iter().find(|known| known.name == kind).unwrap();
+    let version = format!("{}/{}", known.group, known.versions[0]);
+    let (spec, problems) = RuleSpec::parse(&version, kind, spec).unwrap();
     assert_eq!(problems, []);
     let key = meta.key.clone();
     let rule = Rule {
@@ -178,6 +180,16 @@ pub(crate) fn grpc_client() -> Proxy {
     }
 }
 
+/// A router of namespace `shop` at 10.0.0.1.
+pub(crate) fn router_proxy() -> Proxy {
+    Proxy {
+        id: "router~10.0.0.1~gw.shop~shop.svc.cluster.local"
+            .parse()
+            .unwrap(),
+        ..sidecar()
+    }
+}
+
 /// Everything that `proxy` gets.
 pub(crate) fn resources(mesh: &Mesh, proxy: &Proxy) -> Vec<Resource> {
     let selection = Selection::of(mesh, proxy);
@@ -200,6 +212,11 @@ pub(crate) fn all_inputs(mesh: &Mesh, view: &View, selection: &Selection) -> Vec
             if let Some(names) = &envoy.names {
                 inputs.extend(of::<Names>(mesh, view, names));
             }
+        }
+        ForDataPlane::Router(router) => {
+            inputs.extend(of::<Clusters>(mesh, view, &router.clusters));
+            let namespace = &selection.view.namespace;
+            inputs.extend(crate::inputs::router::router(mesh, view, namespace, &router.gateways).inputs);
         }
         ForDataPlane::Grpc(grpc) => {
             inputs.extend(of::<GrpcClusters>(mesh, view, &()));

@@ -7,12 +7,15 @@ mod access_log;
 mod assignment;
 mod cluster;
 mod common;
+mod dynamic;
 mod grpc;
 mod http;
 mod listener;
 mod metrics;
 mod names;
 mod route;
+mod router;
+mod secrets;
 mod tcp;
 mod tracing;
 
@@ -88,6 +91,7 @@ pub fn translate(input: &Input) -> Output {
         Input::Assignment(input) => assignment::translate(input),
         Input::Listener(input) => listener::translate(input),
         Input::Route(input) => route::translate(input),
+        Input::Router(input) => router::translate(input),
         Input::Names(input) => names::translate(input),
         Input::Grpc(input) => grpc::translate(input),
     }

@@ -141,6 +141,13 @@ pub struct Proxy {
     pub metadata: BTreeMap<Arc<str>, Arc<str>>,
 }
 
+impl Proxy {
+    /// Whether it stands alone, before workloads.
+    pub fn is_router(&self) -> bool {
+        self.id.kind == ProxyKind::Router && self.data_plane == DataPlane::Envoy
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -68,28 +68,35 @@ impl Generator for Assignments {
 
     const TYPE: ResourceType = ResourceType::Endpoint;
 
-    fn names(_: &Mesh, view: &View, _: &ForAssignments) -> BTreeSet<Name> {
+    fn names(_: &Mesh, view: &View, projection: &ForAssignments) -> BTreeSet<Name> {
         view.services()
-            .filter(|service| has_assignments(service))
-            .flat_map(|service| clusters::names_of(view, service))
+            .filter(|service| has_assignments(service, projection))
+            .flat_map(|service| clusters::names_for(view, service, projection.router))
             .collect()
     }
 
-    fn names_of_host(_: &Mesh, view: &View, _: &ForAssignments, host: &Host) -> BTreeSet<Name> {
+    fn names_of_host(
+        _: &Mesh,
+        view: &View,
+        projection: &ForAssignments,
+        host: &Host,
+    ) -> BTreeSet<Name> {
         let service = view
             .service(host)
-            .filter(|service| has_assignments(service));
+            .filter(|service| has_assignments(service, projection));
         service
             .into_iter()
-            .flat_map(|service| clusters::names_of(view, service))
+            .flat_map(|service| clusters::names_for(view, service, projection.router))
             .collect()
     }
 
     fn input(mesh: &Mesh, view: &View, projection: &ForAssignments, name: &Name) -> Option<Input> {
         let (service, port, governed) = clusters::governed(view, &projection.selected, name)?;
-        // There is nowhere that a client without a proxy dialled.
-        let is_dialled = governed.is_passthrough() && projection.data_plane == DataPlane::Envoy;
-        if !has_assignments(&service) || is_dialled {
+        // There is nowhere that a client without a proxy dialled, nor one of a router.
+        let is_dialled = governed.is_passthrough()
+            && projection.data_plane == DataPlane::Envoy
+            && projection.router.is_none();
+        if !has_assignments(&service, projection) || is_dialled {
             return None;
         }
         let endpoints = mesh.endpoints(&service.key).cloned();
@@ -114,6 +121,11 @@ impl Generator for Assignments {
     }
 }
 
-fn has_assignments(service: &Service) -> bool {
-    service.resolution == Resolution::ClientSide
+fn has_assignments(service: &Service, projection: &ForAssignments) -> bool {
+    match service.resolution {
+        Resolution::ClientSide => true,
+        // Only clients of sidecars dial endpoints.
+        Resolution::Passthrough => projection.router.is_some(),
+        _ => false,
+    }
 }

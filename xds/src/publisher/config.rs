@@ -4,6 +4,7 @@
 
 mod added;
 mod grpc;
+mod router;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,11 +22,12 @@ use crate::fanout::{Layer, Set};
 use crate::inputs::{self, Generator, Input};
 use crate::metrics::Metrics;
 use crate::selection::{
-    ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForNames, ForOwn, ForRoutes, Selection,
+    ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForNames, ForOwn, ForRouter, ForRoutes, Selection,
 };
 use crate::view::ViewKey;
 use added::Added;
 use grpc::Grpc;
+use router::Routers;
 
 /// What is to be computed.
 pub(super) struct Work {
@@ -47,6 +49,7 @@ pub(super) struct Config {
     own: BTreeMap<ForOwn, (Arc<Layer>, Arc<Layer>)>,
     added: Added,
     grpc: Grpc,
+    routers: Routers,
     memo: Memo,
     conflicts: Conflicts,
     conflicts_changed: bool,
@@ -77,6 +80,7 @@ impl Config {
             own: BTreeMap::new(),
             added: Added::default(),
             grpc: Grpc::default(),
+            routers: Routers::default(),
             memo: Memo::new(metrics),
             conflicts: Conflicts::default(),
             conflicts_changed: false,
@@ -130,7 +134,7 @@ impl Config {
         follow(
             &mut self.clusters,
             &change,
-            envoys().map(|s| s.clusters.clone()),
+            selections.iter().filter_map(|s| s.clusters().cloned()),
             memo,
         );
         follow(
@@ -153,6 +157,11 @@ impl Config {
         );
         let grpc = selections.iter().filter_map(|selection| selection.grpc());
         self.grpc.follow(&change, grpc.collect(), memo);
+        let routers = selections
+            .iter()
+            .filter_map(|s| Some((s.view.clone(), s.router()?.gateways.clone())));
+        self.routers
+            .follow(&change, &touched, routers.collect(), memo);
         let own_changed = self.follow_own(touched.config, envoys().map(|s| &s.own).collect());
         self.follow_conflicts(listeners, own_changed);
         self.follow_patches(&selections);
@@ -170,6 +179,7 @@ impl Config {
         for scope in self.listeners.values_mut() {
             changed |= scope.take_lost_changed();
         }
+        changed |= self.routers.take_lost_changed();
         if !changed && !own_changed {
             return;
         }
@@ -181,6 +191,7 @@ impl Config {
         for (port, lost) in self.own.keys().flat_map(inputs::own::lost) {
             found.inbound.entry(lost).or_default().insert(port);
         }
+        found.servers.extend(self.routers.lost().cloned());
         self.conflicts_changed |= found != self.conflicts;
         self.conflicts = found;
     }
@@ -189,6 +200,7 @@ impl Config {
     pub(super) fn restack(&self, selection: &Arc<Selection>, sets: &mut Sets) {
         match &selection.data_plane {
             ForDataPlane::Envoy(envoy) => self.restack_envoy(&selection.view, envoy, sets),
+            ForDataPlane::Router(router) => self.restack_router(&selection.view, router, sets),
             ForDataPlane::Grpc(grpc) => self.grpc.restack(&selection.view, grpc, sets),
         }
     }
@@ -213,10 +225,8 @@ impl Config {
         }
         let own = self.own.get(&envoy.own);
         let added = self.added.get(&envoy.added);
-        let (clusters_added, listeners_added) = (
-            added.map(|added| &added.clusters),
-            added.map(|added| &added.listeners),
-        );
+        let (clusters_added, listeners_added) =
+            (added.map(|added| &added.clusters), added.map(|added| &added.listeners));
         with_own(
             &mut sets.clusters,
             clusters_added,
@@ -229,6 +239,30 @@ impl Config {
             listeners,
             own.map(|own| &own.1),
         );
+    }
+
+    fn restack_router(&self, key: &ViewKey, router: &ForRouter, sets: &mut Sets) {
+        let clusters = self.clusters.get(&router.clusters);
+        let clusters = clusters.map(|scope| scope.set(key));
+        if let Some(shared) = clusters {
+            sets.shared_clusters = shared.clone();
+        }
+        let added = self.added.get(&router.added);
+        with_own(
+            &mut sets.clusters,
+            added.map(|added| &added.clusters),
+            clusters,
+            None,
+        );
+        if let Some((listeners, routes)) = self.routers.sets(key, router) {
+            sets.routes = routes.clone();
+            with_own(
+                &mut sets.listeners,
+                added.map(|added| &added.listeners),
+                Some(listeners),
+                None,
+            );
+        }
     }
 
     /// What is made for a proxy's own sake depends on mesh config and on nothing else of the mesh but what was selected. Returns

@@ -104,6 +104,13 @@ pub(super) fn clients(before: &Mesh, after: &Mesh, touched: &Touched) -> Clients
     Clients::In(namespaces)
 }
 
+/// Whether gateways changed: they select routers wherever these are.
+pub(super) fn gateways(before: &Mesh, after: &Mesh, touched: &Touched) -> bool {
+    let is_one = |mesh: &Mesh, key| mesh.rule(key).is_some_and(|rule| rule.gateway().is_some());
+    let mut keys = touched.rules.iter();
+    keys.any(|key| is_one(before, key) || is_one(after, key))
+}
+
 /// Whether something of clients counts that did not count, or the reverse.
 fn reads_differ(before: &Mesh, after: &Mesh) -> bool {
     !before.all_reads().eq(after.all_reads())

@@ -129,6 +129,11 @@ impl Seats {
         self.taken.values().map(|taken| taken.seat.clone())
     }
 
+    /// The streams of routers.
+    pub(super) fn routers(&self) -> impl Iterator<Item = Arc<Seat>> {
+        self.all().filter(|seat| seat.proxy.is_router())
+    }
+
     /// The streams whose proxies are in one of these namespaces.
     pub(super) fn in_namespaces(&self, namespaces: &BTreeSet<NamespaceName>) -> Vec<Arc<Seat>> {
         if namespaces.is_empty() {

@@ -16,22 +16,26 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     HttpConnectionManager, HttpFilter, Rds, http_filter,
 };
 use envoy_types::util::pack_any;
+use pilothouse_core::mesh::{ClientCertificates, GatewayTopology};
 use prost::Message;
 
-use super::Notes;
+use super::{Notes, dynamic};
 use super::access_log::request_logs;
 use super::tracing::{request_id, tracing};
 use super::common::{ads, boolean, duration};
 use crate::extensions::{Extension, Missing};
+use crate::inputs::dynamic::NameCache;
 use crate::inputs::reports::Reports;
 use crate::resource::Name;
 
 /// How requests are told apart by direction.
 pub(super) enum Routes<'a> {
     /// Outbound, by a route configuration of its own.
-    Named(&'a Name),
+    Named(&'a Name, Option<NameCache>),
     /// Outbound, for clients that speak to an HTTP proxy.
-    Proxy(&'a Name),
+    Proxy(&'a Name, Option<NameCache>),
+    /// At a router, by a route configuration of its own.
+    Edge(&'a Name, GatewayTopology),
     /// Inbound, by a route configuration that is part of the listener.
     Inbound(Box<RouteConfiguration>),
 }
@@ -44,6 +48,10 @@ pub(super) fn connection_manager(
     without: Missing,
     notes: &mut Notes,
 ) -> Filter {
+    let names = match &routes {
+        Routes::Named(_, names) | Routes::Proxy(_, names) => *names,
+        _ => None,
+    };
     let mut manager = HttpConnectionManager {
         codec_type: CodecType::Auto.into(),
         stat_prefix,
@@ -58,16 +66,20 @@ pub(super) fn connection_manager(
             upgrade_type: "websocket".into(),
             ..Default::default()
         }],
-        http_filters: http_filters(without),
+        http_filters: http_filters(without, names),
         ..Default::default()
     };
     match routes {
-        Routes::Named(route) => manager.route_specifier = Some(named(route, notes)),
-        Routes::Proxy(route) => {
+        Routes::Named(route, _) => manager.route_specifier = Some(named(route, notes)),
+        Routes::Proxy(route, _) => {
             manager.http_protocol_options = Some(Http1ProtocolOptions {
                 allow_absolute_url: boolean(true),
                 ..Default::default()
             });
+            manager.route_specifier = Some(named(route, notes));
+        }
+        Routes::Edge(route, topology) => {
+            edge(&mut manager, topology);
             manager.route_specifier = Some(named(route, notes));
         }
         Routes::Inbound(route) => {
@@ -88,6 +100,28 @@ pub(super) fn connection_manager(
     }
 }
 
+/// Clients are whoever connects, or who trusted proxies say they are.
+fn edge(manager: &mut HttpConnectionManager, topology: GatewayTopology) {
+    manager.server_name = "istio-envoy".into();
+    manager.use_remote_address = boolean(true);
+    manager.xff_num_trusted_hops = topology.trusted_proxies;
+    let details = match topology.client_certificates {
+        ClientCertificates::SanitizeSet => ForwardClientCertDetails::SanitizeSet,
+        ClientCertificates::Sanitize => ForwardClientCertDetails::Sanitize,
+        ClientCertificates::ForwardOnly => ForwardClientCertDetails::ForwardOnly,
+        ClientCertificates::AppendForward => ForwardClientCertDetails::AppendForward,
+        ClientCertificates::AlwaysForwardOnly => ForwardClientCertDetails::AlwaysForwardOnly,
+    };
+    manager.forward_client_cert_details = details.into();
+    manager.set_current_client_cert_details = Some(SetCurrentClientCertDetails {
+        subject: boolean(true),
+        cert: true,
+        dns: true,
+        uri: true,
+        ..Default::default()
+    });
+}
+
 fn named(route: &Name, notes: &mut Notes) -> RouteSpecifier {
     notes.routes.insert(route.clone());
     RouteSpecifier::Rds(Rds {
@@ -96,7 +130,7 @@ fn named(route: &Name, notes: &mut Notes) -> RouteSpecifier {
     })
 }
 
-fn http_filters(without: Missing) -> Vec<HttpFilter> {
+fn http_filters(without: Missing, names: Option<NameCache>) -> Vec<HttpFilter> {
     let grpc_stats = FilterConfig {
         emit_filter_state: true,
         per_method_stat_specifier: Some(filter_config::PerMethodStatSpecifier::StatsForAllMethods(
@@ -122,7 +156,8 @@ fn http_filters(without: Missing) -> Vec<HttpFilter> {
         .into_iter()
         .filter(|(extension, _)| !without.has(*extension))
         .map(|(_, filter)| filter);
-    there.chain([router()]).collect()
+    let resolving = names.map(dynamic::of_requests);
+    there.chain(resolving).chain([router()]).collect()
 }
 
 /// The filter that makes go wrong what routes say.

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::mesh::{
-    AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
+    AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy, MeshConfig, OutboundPolicy,
     ProxyDefaults,
 };
 use crate::registry::Problem;
 use crate::rules::at::{Report, is_fatal};
 use crate::rules::check;
+use crate::rules::spec::mesh_config::{ForwardClientCert, GatewayTopology as GatewayTopologySpec};
 use crate::rules::spec::{self, Decode};
 
 /// Reads, checks and completes mesh config (`null` where there is none). What is not written is Istio's default. Beside the
@@ -117,6 +118,22 @@ fn proxy_defaults(written: &spec::ProxyConfig, default: ProxyDefaults) -> ProxyD
             .as_ref()
             .map(providers::tracing)
             .unwrap_or_default(),
+        gateway_topology: topology(written.gateway_topology),
+    }
+}
+
+fn topology(written: GatewayTopologySpec) -> GatewayTopology {
+    GatewayTopology {
+        trusted_proxies: written.num_trusted_proxies,
+        client_certificates: match written.forward_client_cert_details {
+            ForwardClientCert::Undefined | ForwardClientCert::SanitizeSet => {
+                ClientCertificates::SanitizeSet
+            }
+            ForwardClientCert::Sanitize => ClientCertificates::Sanitize,
+            ForwardClientCert::ForwardOnly => ClientCertificates::ForwardOnly,
+            ForwardClientCert::AppendForward => ClientCertificates::AppendForward,
+            ForwardClientCert::AlwaysForwardOnly => ClientCertificates::AlwaysForwardOnly,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! `MeshConfig`: settings for the whole mesh, as operators write them.
 
 mod providers;
+mod topology;
 mod tracing;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use providers::{
     HttpHeader, HttpService, LogFormat, OpenTelemetry, OtelAccessLog, ResourceDetectors, Struct,
     TraceContext, Zipkin,
 };
+pub use topology::{ForwardClientCert, GatewayTopology};
 pub use tracing::{CustomTag, Literal, Lookup, Tracing, ZipkinAddress};
 
 /// Mesh-wide settings; what is not written is `None` or empty.
@@ -124,6 +126,8 @@ pub struct ProxyConfig {
     pub proxy_metadata: Labels,
     /// What is said of spans.
     pub tracing: Option<Tracing>,
+    /// Who stands before routers.
+    pub gateway_topology: GatewayTopology,
 }
 
 /// Fields of Istio's `MeshConfig` that nothing here reads.
@@ -183,7 +187,6 @@ const PROXY_WITHOUT_EFFECT: &[&str] = &[
     "extraStatTags",
     "fileFlushInterval",
     "fileFlushMinSizeKb",
-    "gatewayTopology",
     "holdApplicationUntilProxyStarts",
     "image",
     "interceptionMode",
@@ -240,6 +243,7 @@ impl Decode for ProxyConfig {
             termination_drain_duration: f.get("terminationDrainDuration"),
             proxy_metadata: f.get("proxyMetadata"),
             tracing: f.get("tracing"),
+            gateway_topology: f.get("gatewayTopology"),
         })
     }
 }

@@ -24,6 +24,11 @@ impl Routed {
     pub fn matching(&self) -> Option<&HttpMatch> {
         self.route.matches.get(self.matched?)
     }
+
+    /// Whether no request gets past it.
+    pub fn takes_everything(&self) -> bool {
+        self.matching().is_none_or(takes_everything)
+    }
 }
 
 /// The routes of a rule that are in force for a client, as far as requests can get to them.
@@ -51,7 +56,7 @@ pub fn http_routes(client: &Client<'_>, routes: &[Arc<HttpRoute>]) -> Vec<Routed
                 targets: targets.clone(),
                 mirrors: mirrors.clone(),
             };
-            let is_last = one.matching().is_none_or(takes_everything);
+            let is_last = one.takes_everything();
             all.push(one);
             if is_last {
                 return all;

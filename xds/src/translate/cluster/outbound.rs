@@ -14,7 +14,7 @@ use pilothouse_core::model::Labels;
 
 use super::super::assignment;
 use super::super::common::{ISTIO_METADATA, ads, duration, metadata, number, object, text, uint};
-use super::super::{Notes, Output};
+use super::super::{Notes, Output, dynamic};
 use super::{http_options, of_type, output, policy, services, unlimited};
 use crate::extensions::{Extension, Missing};
 use crate::inputs::clusters::{Discovery, OutboundCluster};
@@ -31,7 +31,10 @@ pub(super) fn translate(input: &OutboundCluster) -> Output {
     let key = &input.service.key;
     let subset = input.governed.subset.as_ref();
     let subset = subset.map_or("", |subset| &*subset.name);
-    let name = names::outbound_cluster(input.port.port, subset, &key.host);
+    let name = match input.by_server_name {
+        false => names::outbound_cluster(input.port.port, subset, &key.host),
+        true => names::sni_cluster(input.port.port, subset, &key.host),
+    };
     let mut cluster = Cluster {
         name: name.to_string(),
         // Prometheus' rules find the end of the name by it.
@@ -60,6 +63,7 @@ pub(super) fn translate(input: &OutboundCluster) -> Output {
             cluster.lb_policy = cluster::LbPolicy::ClusterProvided.into();
             cluster.common_lb_config = None;
         }
+        Discovery::ByRequest(cache) => cluster = dynamic::by_request(cluster, *cache),
         Discovery::Dns {
             endpoints,
             one_at_a_time,
@@ -201,7 +205,8 @@ fn old_by_name(
     }
 }
 
-fn resolver() -> TypedExtensionConfig {
+/// The resolver of names, with settings.
+pub(in crate::translate) fn resolver() -> TypedExtensionConfig {
     let config = CaresDnsResolverConfig {
         udp_max_queries: uint(QUERIES_PER_SOCKET),
         ..Default::default()

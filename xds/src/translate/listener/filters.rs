@@ -20,7 +20,7 @@ use crate::extensions::Extension;
 const ORIGINAL_SOURCE_MARK: u32 = 1337;
 
 /// Finds out whether there is TLS, and with which server name.
-pub(super) fn tls_inspector() -> ListenerFilter {
+pub(in crate::translate) fn tls_inspector() -> ListenerFilter {
     filter(Extension::TlsInspector, TlsInspector::default())
 }
 

@@ -2,35 +2,29 @@
 //!
 //! Certificates and keys come from the agent beside the proxy, by names that say the files.
 
-use std::net::IpAddr;
-
 use envoy_types::pb::envoy::config::core::v3::{
-    ApiConfigSource, ApiVersion, ConfigSource, GrpcService, ProxyProtocolConfig, TransportSocket,
-    api_config_source, config_source, grpc_service, proxy_protocol_config, transport_socket,
+    ProxyProtocolConfig, TransportSocket, proxy_protocol_config,
 };
 use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
-    CertificateValidationContext, CommonTlsContext, SdsSecretConfig, SubjectAltNameMatcher,
-    UpstreamTlsContext, common_tls_context, subject_alt_name_matcher,
+    CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, UpstreamTlsContext,
+    common_tls_context,
 };
-use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
 use envoy_types::util::pack_any;
 use pilothouse_core::rules::resolve::{FileTls, ProxyProtocol, Tls};
 
-use super::super::super::common::{INITIAL_FETCH_TIMEOUT, duration};
-use crate::bootstrap::SECRETS_CLUSTER;
+use super::super::super::secrets::{OWN, ROOTS, TLS, named, san, secret, validation};
 use crate::inputs::clusters::OutboundCluster;
 
-const TLS: &str = "envoy.transport_sockets.tls";
 const RAW: &str = "envoy.transport_sockets.raw_buffer";
 const PROXY_PROTOCOL: &str = "envoy.transport_sockets.upstream_proxy_protocol";
-/// The workload's own certificate.
-const OWN: &str = "default";
-/// The roots of the mesh.
-const ROOTS: &str = "ROOTCA";
 
 pub(super) fn socket(input: &OutboundCluster) -> Option<TransportSocket> {
+    // What passes through has its TLS already.
+    if input.by_server_name {
+        return None;
+    }
     let blocks = &input.governed.blocks;
     let tls = blocks.tls.as_deref().and_then(|tls| context(tls, input));
     let tls = tls.map(|context| named(TLS, pack_any(context)));
@@ -50,13 +44,6 @@ pub(super) fn socket(input: &OutboundCluster) -> Option<TransportSocket> {
         ..Default::default()
     };
     Some(named(PROXY_PROTOCOL, pack_any(config)))
-}
-
-fn named(name: &str, config: envoy_types::pb::google::protobuf::Any) -> TransportSocket {
-    TransportSocket {
-        name: name.into(),
-        config_type: Some(transport_socket::ConfigType::TypedConfig(config)),
-    }
 }
 
 fn context(tls: &Tls, input: &OutboundCluster) -> Option<UpstreamTlsContext> {
@@ -83,7 +70,7 @@ fn with_files(files: &FileTls, input: &OutboundCluster) -> UpstreamTlsContext {
             tls_certificate_sds_secret_configs: own.into_iter().collect(),
             validation_context_type: files
                 .verify
-                .then(|| validation(roots, names(&files.subject_alt_names, input))),
+                .then(|| validation(roots, bearing(names(&files.subject_alt_names, input)))),
             alpn_protocols: speaks_http2.then(|| "h2".to_owned()).into_iter().collect(),
             ..Default::default()
         }),
@@ -114,7 +101,7 @@ fn mutual(
         sni,
         common_tls_context: Some(CommonTlsContext {
             tls_certificate_sds_secret_configs: vec![secret(OWN)],
-            validation_context_type: Some(validation(ROOTS, names(said, input))),
+            validation_context_type: Some(validation(ROOTS, bearing(names(said, input)))),
             alpn_protocols: protocols,
             ..Default::default()
         }),
@@ -152,72 +139,15 @@ fn spoken_http2(input: &OutboundCluster) -> bool {
 fn names(said: &[std::sync::Arc<str>], input: &OutboundCluster) -> Vec<SubjectAltNameMatcher> {
     let of_service = &input.service.subject_alt_names;
     if said.is_empty() {
-        of_service.iter().map(|name| matcher(name)).collect()
+        of_service.iter().map(|name| san(name)).collect()
     } else {
-        said.iter().map(|name| matcher(name)).collect()
+        said.iter().map(|name| san(name)).collect()
     }
 }
 
-fn matcher(name: &str) -> SubjectAltNameMatcher {
-    use subject_alt_name_matcher::SanType;
-    let san_type = if name.contains("://") {
-        SanType::Uri
-    } else if name.parse::<IpAddr>().is_ok() {
-        SanType::IpAddress
-    } else {
-        SanType::Dns
-    };
-    SubjectAltNameMatcher {
-        san_type: san_type.into(),
-        matcher: Some(StringMatcher {
-            match_pattern: Some(string_matcher::MatchPattern::Exact(name.into())),
-            ..Default::default()
-        }),
+fn bearing(names: Vec<SubjectAltNameMatcher>) -> CertificateValidationContext {
+    CertificateValidationContext {
+        match_typed_subject_alt_names: names,
         ..Default::default()
-    }
-}
-
-fn validation(
-    roots: impl Into<String>,
-    names: Vec<SubjectAltNameMatcher>,
-) -> common_tls_context::ValidationContextType {
-    common_tls_context::ValidationContextType::CombinedValidationContext(
-        common_tls_context::CombinedCertificateValidationContext {
-            default_validation_context: Some(CertificateValidationContext {
-                match_typed_subject_alt_names: names,
-                ..Default::default()
-            }),
-            validation_context_sds_secret_config: Some(secret(roots)),
-            ..Default::default()
-        },
-    )
-}
-
-fn secret(name: impl Into<String>) -> SdsSecretConfig {
-    let service = GrpcService {
-        target_specifier: Some(grpc_service::TargetSpecifier::EnvoyGrpc(
-            grpc_service::EnvoyGrpc {
-                cluster_name: SECRETS_CLUSTER.into(),
-                ..Default::default()
-            },
-        )),
-        ..Default::default()
-    };
-    SdsSecretConfig {
-        name: name.into(),
-        sds_config: Some(ConfigSource {
-            initial_fetch_timeout: duration(INITIAL_FETCH_TIMEOUT),
-            resource_api_version: ApiVersion::V3.into(),
-            config_source_specifier: Some(config_source::ConfigSourceSpecifier::ApiConfigSource(
-                ApiConfigSource {
-                    api_type: api_config_source::ApiType::Grpc.into(),
-                    transport_api_version: ApiVersion::V3.into(),
-                    grpc_services: vec![service],
-                    set_node_on_first_message_only: true,
-                    ..Default::default()
-                },
-            )),
-            ..Default::default()
-        }),
     }
 }

@@ -1,0 +1,43 @@
+//! Which gateways are for a router.
+
+use std::sync::Arc;
+
+use super::{Mesh, Rule};
+use crate::model::{Labels, NamespaceName};
+use crate::registry::{Kind, ObjectKey};
+use crate::rules::Resolved;
+use crate::rules::resolve::Gateway;
+
+impl Mesh {
+    /// The rules in force of this kind, by namespace and name.
+    pub fn rules_of(&self, kind: &'static str) -> impl Iterator<Item = &Arc<Rule>> {
+        let kind = Kind::new(kind);
+        let first = ObjectKey {
+            kind: kind.clone(),
+            namespace: NamespaceName::default(),
+            name: "".into(),
+        };
+        let all = self.rules.range(first..);
+        all.take_while(move |(key, _)| key.kind == kind)
+            .map(|(_, rule)| rule)
+    }
+
+    /// The gateways that select a router with these labels, wherever they are, by namespace and name.
+    pub fn gateways_selecting<'a>(
+        &'a self,
+        labels: &'a Labels,
+    ) -> impl Iterator<Item = &'a Arc<Gateway>> {
+        let all = self.rules_of("Gateway").filter_map(|rule| rule.gateway());
+        all.filter(|gateway| labels.selected_by(&gateway.selector))
+    }
+}
+
+impl Rule {
+    /// What it means if it is a `Gateway`.
+    pub fn gateway(&self) -> Option<&Arc<Gateway>> {
+        match &self.resolved {
+            Some(Resolved::Gateway(gateway)) => Some(gateway),
+            _ => None,
+        }
+    }
+}
