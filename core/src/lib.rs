@@ -10,6 +10,7 @@
 //!
 //! This crate contains no I/O, no Envoy type and no Kubernetes type.
 
+pub mod analysis;
 pub mod debounce;
 pub mod mesh;
 pub mod model;
