@@ -40,6 +40,12 @@ pub enum Extension {
     DnsCluster,
     /// A resolver of names with settings.
     CaresResolver,
+    /// Clusters of whatever names are asked for.
+    DynamicCluster,
+    /// The hosts of requests are resolved by it.
+    DynamicRequests,
+    /// The server names of connections are resolved by it.
+    DynamicConnections,
     /// Requests are routed by it.
     Router,
     /// Connections become requests by it.
@@ -66,7 +72,7 @@ const OLDEST: (u32, u32, u32) = (1, 36, 0);
 
 impl Extension {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Cors,
         Self::Fault,
         Self::GrpcStats,
@@ -83,6 +89,9 @@ impl Extension {
         Self::PreviousPriorities,
         Self::DnsCluster,
         Self::CaresResolver,
+        Self::DynamicCluster,
+        Self::DynamicRequests,
+        Self::DynamicConnections,
         Self::Router,
         Self::HttpConnectionManager,
         Self::TcpProxy,
@@ -94,7 +103,8 @@ impl Extension {
     ];
 
     /// Those that outbound clusters may have.
-    pub(crate) const OF_CLUSTERS: &[Self] = &[Self::DnsCluster, Self::CaresResolver];
+    pub(crate) const OF_CLUSTERS: &[Self] =
+        &[Self::DnsCluster, Self::CaresResolver, Self::DynamicCluster];
     /// Those that listeners can be without.
     pub(crate) const OF_LISTENERS: &[Self] = &[
         Self::Cors,
@@ -102,6 +112,9 @@ impl Extension {
         Self::GrpcStats,
         Self::FileAccessLog,
         Self::RequestWithoutQuery,
+        Self::CaresResolver,
+        Self::DynamicRequests,
+        Self::DynamicConnections,
     ];
     /// Those that what listeners report can be without.
     pub(crate) const OF_REPORTS: &[Self] = &[
@@ -140,6 +153,9 @@ impl Extension {
             Self::PreviousPriorities => "envoy.retry_priorities.previous_priorities",
             Self::DnsCluster => "envoy.cluster.dns",
             Self::CaresResolver => "envoy.network.dns_resolver.cares",
+            Self::DynamicCluster => "envoy.clusters.dynamic_forward_proxy",
+            Self::DynamicRequests => "envoy.filters.http.dynamic_forward_proxy",
+            Self::DynamicConnections => "envoy.filters.network.sni_dynamic_forward_proxy",
             Self::Router => "envoy.filters.http.router",
             Self::HttpConnectionManager => "envoy.filters.network.http_connection_manager",
             Self::TcpProxy => "envoy.filters.network.tcp_proxy",
@@ -181,6 +197,15 @@ impl Extension {
             Self::DnsCluster => "envoy.extensions.clusters.dns.v3.DnsCluster",
             Self::CaresResolver => {
                 "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+            }
+            Self::DynamicCluster => {
+                "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig"
+            }
+            Self::DynamicRequests => {
+                "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig"
+            }
+            Self::DynamicConnections => {
+                "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig"
             }
             Self::Router => "envoy.extensions.filters.http.router.v3.Router",
             Self::HttpConnectionManager => {
@@ -296,13 +321,14 @@ impl Announced {
 
 #[cfg(test)]
 mod tests {
-    use pilothouse_core::mesh::{AccessLog, AccessLogEncoding, Mesh, MeshConfig};
+    use pilothouse_core::mesh::Mesh;
     use pilothouse_core::model::{Interception, Proxy, Resolution};
-    use serde_json::Value as Json;
+    use pilothouse_core::rules::resolve::mesh_config;
+    use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::json::any_to_json;
-    use crate::sample::{With, auto, endpoint, http, mesh_with, resources, service, sidecar, tcp};
+    use crate::sample::{With, auto, endpoint, http, mesh_with, resources, service, sidecar, tcp, with_rule};
 
     #[test]
     fn what_is_not_announced_is_missing() {
@@ -325,15 +351,24 @@ mod tests {
 
     /// A mesh of which everything that there is is made.
     fn everything() -> (Mesh, Proxy) {
-        let config = MeshConfig {
-            access_log: Some(AccessLog {
-                file: "/dev/stdout".into(),
-                encoding: AccessLogEncoding::Text,
-                format: Some("%REQ_WITHOUT_QUERY(:PATH)%".into()),
-            }),
-            proxy_http_port: Some(15007),
-            ..MeshConfig::default()
-        };
+        let to = json!({"service": "a.com", "port": 80});
+        let config = json!({
+            "proxyHttpPort": 15007,
+            "extensionProviders": [
+                {"name": "file", "envoyFileAccessLog": {"logFormat": {"text": "%REQ_WITHOUT_QUERY(:PATH)%"}}},
+                {"name": "http", "envoyHttpAls": to}, {"name": "tcp", "envoyTcpAls": to}, {"name": "logs", "envoyOtelAls": to},
+                {"name": "zipkin", "zipkin": to}, {"name": "otel", "opentelemetry": to},
+            ],
+            "defaultProviders": {"metrics": ["prometheus"], "tracing": ["zipkin"]},
+        });
+        let (config, _) = mesh_config(&config).unwrap();
+        let telemetry = json!({
+            "tracing": [{"match": {"mode": "SERVER"}, "providers": [{"name": "otel"}]}],
+            "accessLogging": [{
+                "providers": [{"name": "file"}, {"name": "http"}, {"name": "tcp"}, {"name": "logs"}],
+                "filter": {"expression": "response.code >= 500"},
+            }],
+        });
         let mesh = mesh_with(
             config,
             [
@@ -351,6 +386,7 @@ mod tests {
             interception: Interception::Tproxy,
             ..sidecar()
         };
+        let mesh = with_rule(mesh, "Telemetry", ("shop", "it"), &telemetry);
         (mesh, proxy)
     }
 

@@ -253,15 +253,19 @@ pub(crate) fn seen<'a>(
     (service, rules)
 }
 
-/// The ports of a service that there are clusters for, with their class. Another name of a service has none; neither has a
-/// service whose endpoints are to be found request by request.
+/// The ports of a service that there are clusters for, with their class. Another name of a service has none; a service whose
+/// names are resolved as requests say them has those on which there are such names.
 pub fn proxied_ports(service: &Service) -> impl Iterator<Item = (&ServicePort, Class)> {
     let ports = match service.resolution {
-        Resolution::Alias(_) | Resolution::DynamicDns => &[],
+        Resolution::Alias(_) => &[],
         _ => &service.ports[..],
     };
+    let is_dynamic = service.resolution == Resolution::DynamicDns;
+    let carries_names =
+        |port: &ServicePort| port.protocol.is_http() || port.protocol.is_tls();
     ports
         .iter()
+        .filter(move |port| !is_dynamic || carries_names(port))
         .filter_map(|port| Some((port, Class::of(port.protocol)?)))
 }
 

@@ -22,6 +22,8 @@ use envoy_types::pb::google::protobuf::{Any, Struct};
 use envoy_types::util::pack_any;
 use pilothouse_core::model::Protocol;
 
+pub(super) use outbound::resolver;
+
 use super::common::{duration, list, nested, object, text, uint};
 use super::{Message, Notes, Output};
 use crate::extensions::Extension;

@@ -212,7 +212,7 @@ fn tcp_chains(
     for (cidr, names) in by_cidr {
         by_names.entry(names).or_default().extend(cidr);
     }
-    let chain = |cidrs, server_names| TcpChain {
+    let chain = |cidrs, server_names: Vec<Host>| TcpChain {
         service: service.key.clone(),
         cidrs,
         names: names.filter(|_| !server_names.is_empty()),
