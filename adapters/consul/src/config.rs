@@ -8,7 +8,7 @@ use pilothouse_core::registry::RegistryId;
 use crate::client::Consistency;
 
 /// How one datacenter's catalog is read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsulConfig {
     /// The registry's name: it is `Consul/NAME`.
     pub name: String,
