@@ -12,7 +12,7 @@ use crate::rules::{Resolved, RuleSpec};
 use crate::status::{Contest, Lost};
 
 /// The kinds of which one rule counts for a workload.
-const KINDS: [&str; 2] = ["ProxyConfig", "Telemetry"];
+const KINDS: [&str; 3] = ["ProxyConfig", "Sidecar", "Telemetry"];
 
 /// Who has been told what.
 #[derive(Debug, Default)]
@@ -149,6 +149,7 @@ impl Join {
 /// The workloads that a rule is for, `None` for all; nothing where it is for something else.
 fn selector(rule: &Rule) -> Option<Option<Labels>> {
     match (&rule.spec, &rule.resolved) {
+        (_, Some(Resolved::Sidecar(of))) => Some(of.selector.clone()),
         (_, Some(Resolved::Telemetry(of))) => (!of.is_attached).then(|| of.selector.clone()),
         (RuleSpec::ProxyConfig(of), _) => {
             let labels = of.selector.as_ref().map(|of| of.match_labels.clone());
