@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::resolve::{destination_rule, endpoint_of, mesh_config, services, workload};
 use super::kinds::api_version;
+use super::resolve::{
+    destination_rule, endpoint_of, mesh_config, services, virtual_service, workload,
+};
 use super::{RuleSpec, Unreadable, check, kind, kinds};
 use crate::model::{ClusterId, Workload};
 use crate::registry::{Meta, Problem, Severity};
@@ -174,8 +176,63 @@ fn samples() -> Vec<(&'static str, Value)> {
         "exportTo": ["."],
         "workloadSelector": {"matchLabels": {"app": "web"}},
     });
+    let operations = json!({"set": {"a": "%REQ(b)%"}, "add": {"c": "d"}, "remove": ["e"]});
+    let to = |host: &str| json!({"host": host, "subset": "v1", "port": {"number": 80}});
+    let virtual_service = json!({
+        "hosts": ["*.com", "web"],
+        "gateways": ["mesh", "infra/edge"],
+        "exportTo": ["."],
+        "http": [
+            {
+                "name": "all",
+                "match": [{
+                    "name": "m", "uri": {"prefix": "/a"}, "ignoreUriCase": true, "scheme": {"exact": "https"},
+                    "method": {"regex": "GET|HEAD"}, "authority": {"prefix": "a"}, "headers": {"x": {}, "y": {"regex": "*"}},
+                    "withoutHeaders": {"z": {"exact": "1"}}, "queryParams": {"q": {"prefix": "p"}}, "port": 80,
+                    "sourceLabels": {"app": "web"}, "sourceNamespace": "shop", "gateways": ["mesh"], "statPrefix": "s",
+                }],
+                "route": [
+                    {"destination": to("b.com"), "weight": 80, "headers": {"request": operations, "response": operations}},
+                    {"destination": to("c"), "weight": 20},
+                ],
+                "rewrite": {"authority": "d.com", "uriRegexRewrite": {"match": "^/a(/.*)$", "rewrite": "\\1"}},
+                "timeout": "5s",
+                "retries": {
+                    "attempts": 3, "perTryTimeout": "2s", "retryOn": "5xx,503", "retryRemoteLocalities": true,
+                    "retryIgnorePreviousHosts": false, "backoff": "0.025s",
+                },
+                "fault": {
+                    "delay": {"fixedDelay": "1s", "percentage": {"value": 0.5}},
+                    "abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 1}},
+                },
+                "mirrors": [{"destination": to("e"), "percentage": {"value": 5}}],
+                "corsPolicy": {
+                    "allowOrigins": [{"exact": "*"}], "allowMethods": ["GET"], "allowHeaders": ["a"], "exposeHeaders": ["b"],
+                    "maxAge": "60s", "allowCredentials": true, "unmatchedPreflights": "IGNORE",
+                },
+                "headers": {"request": {"set": {"host": "f.com"}}},
+            },
+            {"match": [{"uri": {"exact": "/b"}}], "redirect": {
+                "uri": "%PREFIX()%/c", "authority": "g.com", "derivePort": "FROM_REQUEST_PORT", "scheme": "https", "redirectCode": 308,
+            }},
+            {"match": [{"uri": {"regex": "/c+"}}], "directResponse": {"status": 200, "body": {"bytes": "AAE="}}},
+            {"match": [{"uri": {"prefix": "/d"}}], "delegate": {"name": "d", "namespace": "bank"}},
+            {"route": [{"destination": to("b.com")}], "mirror": to("e"), "mirrorPercentage": {"value": 1}, "rewrite": {"uri": "/"}},
+        ],
+        "tls": [{
+            "match": [{"sniHosts": ["a.com"], "destinationSubnets": ["10.0.0.0/8"], "port": 443, "sourceNamespace": "shop"}],
+            "route": [{"destination": to("b.com"), "weight": 1}],
+        }],
+        "tcp": [{
+            "match": [{"destinationSubnets": ["::1"], "port": 1, "sourceLabels": {"a": "b"}, "gateways": ["mesh"]}],
+            "route": [{"destination": to("b.com")}],
+        }],
+    });
+    let leaf = json!({"http": [{"match": [{"gateways": ["mesh"]}], "route": [{"destination": to("b.com")}]}]});
     vec![
         ("DestinationRule", destination),
+        ("VirtualService", virtual_service),
+        ("VirtualService", leaf),
         ("Gateway", router),
         ("ServiceEntry", service),
         ("ServiceEntry", selecting),
@@ -187,7 +244,10 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("PeerAuthentication", peers),
         ("RequestAuthentication", requests),
         ("AuthorizationPolicy", policy),
-        ("WasmPlugin", json!({"url": "oci://a/b", "pluginConfig": {"a": [1]}})),
+        (
+            "WasmPlugin",
+            json!({"url": "oci://a/b", "pluginConfig": {"a": [1]}}),
+        ),
     ]
 }
 
@@ -440,6 +500,17 @@ fn holds(kind: &str, value: &Value) {
                 assert_eq!(resolved.subsets.len(), rule.subsets.len());
             }
         }
+        RuleSpec::VirtualService(rule) => {
+            let resolved = virtual_service(&meta, rule);
+            assert_eq!(resolved, virtual_service(&meta, rule));
+            if !is_fatal(&problems) {
+                let claims = shown.to_string().contains("@request.auth.");
+                assert!(claims || resolved.http.len() == rule.http.len());
+                assert_eq!(resolved.tls.len(), rule.tls.len());
+                assert_eq!(resolved.tcp.len(), rule.tcp.len());
+                assert_eq!(resolved.hosts.is_empty(), rule.hosts.is_empty());
+            }
+        }
         RuleSpec::WorkloadEntry(entry) => {
             let resolved = workload(&meta, entry, &cluster, "td");
             assert_eq!(resolved, workload(&meta, entry, &cluster, "td"));
@@ -477,7 +548,7 @@ proptest! {
 
     #[test]
     fn any_value_is_read_or_refused(
-        kind in prop::sample::select(vec!["DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "MeshConfig", "AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "WorkloadGroup", "WasmPlugin", "Telemetry", "ProxyConfig"]), value in odd(),
+        kind in prop::sample::select(vec!["DestinationRule", "VirtualService", "Gateway", "ServiceEntry", "WorkloadEntry", "MeshConfig", "AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "WorkloadGroup", "WasmPlugin", "Telemetry", "ProxyConfig"]), value in odd(),
     ) {
         holds(kind, &value);
     }

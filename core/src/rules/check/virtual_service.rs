@@ -86,7 +86,10 @@ fn hosts(at: &At<'_>, rule: &VirtualService) {
             );
         } else if let Ok(ip) = text.parse::<IpAddr>() {
             if ip.is_ipv6() {
-                here.warning_hint("has no effect", "hosts are names or IPv4 addresses");
+                here.error_hint(
+                    format!("{text:?} is an address of IPv6"),
+                    "hosts are names or IPv4 addresses",
+                );
             }
         } else if text != "*" {
             host(&here, text);

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::build::{
     a_service, http, key, origin, part, selecting, service_entry, workload, workload_entry,
 };
 use super::build::{object, rule};
-use crate::mesh::{Mesh, MeshConfig};
+use crate::mesh::{Mesh, MeshConfig, VirtualServiceMerge};
 use crate::model::{Endpoint, Namespace, Network, NetworkGateway, Protocol, Service, ServicePort};
 use crate::registry::{
     Command, Kind, Need, Object, ObjectKey, Op, Problem, RegistryId, SetId, Transaction, Value,
 };
-use crate::rules::{self, spec};
+use crate::rules::{self, RuleSpec, spec};
 use crate::status::StatusHandle;
 use crate::store::join::Join;
 use crate::store::shard::Effect;
@@ -90,6 +91,11 @@ fn objects() -> impl Strategy<Value = Object> {
     let selecting = (names(), apps()).prop_map(|(name, app)| selecting(name, app));
     let broken =
         names().prop_map(|name| object("ServiceEntry", name, rule(spec::ServiceEntry::default())));
+    let virtuals = (names(), prop::sample::select(virtual_services())).prop_map(|(name, spec)| {
+        let read = RuleSpec::parse("networking.istio.io/v1", "VirtualService", &spec);
+        let (spec, _) = read.unwrap();
+        object("VirtualService", name, Value::Rule(spec))
+    });
     let namespaces = apps().prop_map(|label| {
         let labels = [("l", label)].into_iter().collect();
         let value = Namespace {
@@ -120,6 +126,7 @@ fn objects() -> impl Strategy<Value = Object> {
         2 => vms,
         2 => selecting,
         2 => names().prop_map(service_entry),
+        2 => virtuals,
         1 => broken,
         1 => namespaces,
         1 => networks,
@@ -133,6 +140,20 @@ fn objects() -> impl Strategy<Value = Object> {
         }
         object
     })
+}
+
+/// Rules that compete for hosts, delegate to each other and are seen or not.
+fn virtual_services() -> Vec<serde_json::Value> {
+    let http = json!([{"route": [{"destination": {"host": "web"}}]}]);
+    let delegating = json!([{"delegate": {"name": "web"}}, {"delegate": {"name": "db"}}]);
+    vec![
+        json!({"hosts": ["a.com"], "http": http}),
+        json!({"hosts": ["a.com", "*.com"], "http": http, "exportTo": ["."]}),
+        json!({"hosts": ["a.com"], "gateways": ["mesh", "edge"], "http": delegating}),
+        json!({"http": http}),
+        json!({"http": http, "exportTo": ["elsewhere"]}),
+        json!({"http": []}),
+    ]
 }
 
 fn keys() -> impl Strategy<Value = ObjectKey> {
@@ -208,6 +229,10 @@ impl Engine {
                 let trust_domain = if *other { "other" } else { "cluster.local" }.into();
                 self.handle.set_mesh_config(Arc::new(MeshConfig {
                     trust_domain,
+                    virtual_service_merge: match other {
+                        true => VirtualServiceMerge::Namespace,
+                        false => VirtualServiceMerge::Off,
+                    },
                     ..MeshConfig::default()
                 }));
             }

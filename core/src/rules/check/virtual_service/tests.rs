@@ -44,7 +44,7 @@ fn hosts_gateways_and_visibility() {
             r#"E spec.hosts[0]: "*" would claim every host of every sidecar's clients"#,
             "E spec.hosts[2]: is named twice",
             r#"E spec.hosts[3]: "a b" is not a host name: labels consist of letters, digits, '-' and '_'; '*' may stand alone as the first label"#,
-            "W spec.hosts[4]: has no effect",
+            r#"E spec.hosts[4]: "fd00::1" is an address of IPv6"#,
         ],
     );
     check(
