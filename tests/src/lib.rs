@@ -7,8 +7,11 @@
 pub mod ads;
 pub mod agent;
 pub mod backend;
+pub mod collector;
 pub mod demo;
+pub mod consul;
 pub mod discovery;
+pub mod echo;
 pub mod envoy;
 pub mod grpc;
 pub mod http;

@@ -77,6 +77,10 @@ pub enum Command {
     #[allow(missing_docs, reason = "documented on its type")]
     Explain(ExplainArgs),
 
+    /// Write what an agent on a machine is started with.
+    #[command(after_help = "Example:\n  pilotctl workload configure -f group.yaml -o web-1/")]
+    Workload(offline::WorkloadArgs),
+
     #[allow(missing_docs, reason = "documented on its type")]
     Version(VersionArgs),
 
@@ -110,6 +114,7 @@ pub async fn run(line: CommandLine, out: &mut dyn Write, err: &mut dyn Write) ->
         }
         Command::Validate(args) => offline::validate(args, out).await,
         Command::Translate(args) => offline::translate(args, out, err).await,
+        Command::Workload(args) => offline::workload(args, out, err).await,
         Command::Explain(args) => explain::run(args, &global.discovery, out, err).await,
         Command::Completion(args) => {
             out.write_all(&collateral::completion(args.shell, CommandLine::command()))?;

@@ -16,12 +16,15 @@ mod published;
 mod sources;
 mod translate;
 mod validate;
+mod workload;
 
 pub(crate) use node::{NodeArgs, pair};
 pub(crate) use published::published;
 pub(crate) use sources::SourceArgs;
 pub use translate::TranslateArgs;
 pub use validate::ValidateArgs;
+pub use workload::{ConfigureArgs, WorkloadArgs, WorkloadCommand};
 
 pub(crate) use translate::translate;
 pub(crate) use validate::validate;
+pub(crate) use workload::workload;

@@ -223,11 +223,16 @@ impl MeshConfig {
 
     /// Whether a service of this host takes what proxies report.
     pub fn takes_reports(&self, host: &Host) -> bool {
+        self.report_ports(host).next().is_some()
+    }
+
+    /// The ports of this host's service that take what proxies report.
+    pub fn report_ports<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = u16> + 'a {
         let kinds = self.providers.values().map(|provider| &provider.kind);
-        let mut collectors = kinds.filter_map(ProviderKind::collector);
-        let legacy = self.default_config.tracing.zipkin.as_ref();
-        legacy.is_some_and(|zipkin| zipkin.to.host == *host)
-            || collectors.any(|to| to.host == *host)
+        let collectors = kinds.filter_map(ProviderKind::collector);
+        let unnamed = self.default_config.tracing.zipkin.iter();
+        let all = collectors.chain(unnamed.map(|zipkin| &zipkin.to));
+        all.filter(move |to| to.host == *host).map(|to| to.port)
     }
 }
 

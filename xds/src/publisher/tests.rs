@@ -1,6 +1,8 @@
 //! After every random event, what was brought up to date equals what is made from nothing, byte for byte.
 
+mod gateway;
 mod live;
+mod virtual_service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +13,7 @@ use pilothouse_core::mesh::{ExportTo, Mesh, MeshConfig, OutboundPolicy, Rule, So
 use pilothouse_core::model::*;
 use pilothouse_core::registry::{Meta, RegistryId};
 use pilothouse_core::rules::{Resolved, RuleSpec};
+use pilothouse_core::rules::resolve::mesh_config;
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
 use serde_json::json;
@@ -76,6 +79,21 @@ enum Event {
         name: u8,
         rule: Option<(u8, u8, u8, u8)>,
     },
+    Gateway {
+        namespace: usize,
+        name: u8,
+        rule: Option<(u8, u8, u8)>,
+    },
+    Virtual {
+        namespace: usize,
+        name: u8,
+        rule: Option<(usize, u8, u8, u8)>,
+    },
+    Telemetry {
+        namespace: usize,
+        name: u8,
+        rule: Option<u8>,
+    },
     Config {
         default_private: bool,
         registry_only: bool,
@@ -85,7 +103,17 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     let at = (0..NAMESPACES.len(), 0..HOSTS.len());
+    let (hosts, said, leads, scopes) = virtual_service::PARTS;
+    let routing = (0..hosts, 0..said, 0..leads, 0..scopes);
+    let (first, second, selects) = gateway::PARTS;
+    let servers = (0..first, 0..second, 0..selects);
     prop_oneof![
+        3 => (0..NAMESPACES.len(), 0u8..2, prop::option::weighted(0.8, servers)).prop_map(|(namespace, name, rule)| {
+            Event::Gateway { namespace: namespace / 2, name, rule }
+        }),
+        5 => (0..NAMESPACES.len(), 0u8..3, prop::option::weighted(0.8, routing)).prop_map(|(namespace, name, rule)| {
+            Event::Virtual { namespace, name, rule }
+        }),
         4 => (at.clone(), 1u8..32, 0u8..5, 0u8..4, 0u8..4).prop_map(|((namespace, host), ports, shape, visible, vip)| {
             Event::Service { namespace, host, ports, shape, visible, vip }
         }),
@@ -96,6 +124,9 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         3 => (0..=NAMESPACES.len(), 0u8..2, prop::option::weighted(0.7, (0u8..8, 0u8..8, 0u8..6, 0u8..3))).prop_map(|(namespace, name, rule)| {
             Event::Sidecar { namespace, name, rule }
+        }),
+        2 => (0..=NAMESPACES.len(), 0u8..2, prop::option::weighted(0.7, 0u8..8)).prop_map(|(namespace, name, rule)| {
+            Event::Telemetry { namespace, name, rule }
         }),
         1 => any::<(bool, bool, bool)>().prop_map(|(default_private, registry_only, timeout)| Event::Config {
             default_private,
@@ -212,12 +243,55 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                 touched.rules.insert(key);
             }
         }
+        Event::Gateway {
+            namespace,
+            name,
+            rule,
+        } => {
+            let meta = gateway::meta(NAMESPACES[*namespace], *name);
+            let key = meta.key.clone();
+            let rule = rule.map(|parts| Arc::new(rule_of(meta, &gateway::spec(parts))));
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
+            }
+        }
+        Event::Virtual {
+            namespace,
+            name,
+            rule,
+        } => {
+            let meta = virtual_service::meta(NAMESPACES[*namespace], *name);
+            let key = meta.key.clone();
+            let rule = rule.map(|parts| {
+                let spec = virtual_service::spec(parts);
+                Arc::new(rule_of(meta, &spec))
+            });
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
+            }
+        }
+        Event::Telemetry {
+            namespace,
+            name,
+            rule,
+        } => {
+            let namespace = NAMESPACES.get(*namespace).copied().unwrap_or("istio-system");
+            let meta = Meta::new("Telemetry", namespace, &format!("t{name}"));
+            let key = meta.key.clone();
+            let rule = rule.map(|parts| Arc::new(telemetry(meta, parts)));
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
+            }
+        }
         Event::Config {
             default_private,
             registry_only,
             timeout,
         } => {
-            let mut config = MeshConfig::default();
+            let mut config = collectors();
             if *default_private {
                 config.default_service_export_to = ExportTo::Some {
                     own: true,
@@ -237,6 +311,21 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
         }
     }
     touched
+}
+
+/// A rule of the kind that `meta` names.
+fn rule_of(meta: Meta, spec: &serde_json::Value) -> Rule {
+    let kind = meta.key.kind.as_str();
+    let (spec, _) = RuleSpec::parse("networking.istio.io/v1", kind, spec).unwrap();
+    Rule {
+        source: Source {
+            registry: RegistryId::new("Static", "test"),
+            object: meta.key.clone(),
+        },
+        resolved: Resolved::of(&meta, &spec),
+        meta,
+        spec,
+    }
 }
 
 fn destination(meta: Meta, (host, policy, subsets, scope): (usize, u8, u8, u8)) -> Rule {
@@ -430,6 +519,8 @@ fn proxies() -> Vec<Proxy> {
         proxy("north", 2, Interception::None),
         proxy("south", 3, Interception::Redirect),
         proxy("west", 4, Interception::Tproxy),
+        gateway::router(proxy("north", 1, Interception::None)),
+        gateway::router(proxy("west", 6, Interception::None)),
         grpc(proxy("north", 1, Interception::Redirect)),
         grpc(proxy("west", 5, Interception::None)),
     ]
@@ -496,12 +587,51 @@ fn assignments(
     all
 }
 
+/// The parts of a cluster's name.
+fn parsed(name: &str) -> (u16, &str, Host) {
+    names::parse_outbound_cluster(name)
+        .or_else(|| names::parse_sni_cluster(name))
+        .unwrap()
+}
+
+/// Mesh config whose providers are services that come and go.
+fn collectors() -> MeshConfig {
+    let to = |host: &str, port: u16| json!({ "service": host, "port": port });
+    let written = json!({"extensionProviders": [
+        {"name": "als", "envoyHttpAls": to("b.mesh", 8080)},
+        {"name": "zipkin", "zipkin": to("a.mesh", 80)},
+    ]});
+    mesh_config(&written).unwrap().0
+}
+
+fn telemetry(meta: Meta, parts: u8) -> Rule {
+    let to = |name: &str| json!([{ "name": name }]);
+    let mut spec = json!({"tracing": [{"providers": to("zipkin"), "disableSpanReporting": parts & 1 != 0}]});
+    if parts & 2 != 0 {
+        spec["accessLogging"] = json!([{"providers": to("als"), "match": {"mode": "CLIENT"}}]);
+    }
+    if parts & 4 != 0 {
+        spec["selector"] = json!({"matchLabels": {"app": "web"}});
+    }
+    let (spec, _) = RuleSpec::parse("telemetry.istio.io/v1", "Telemetry", &spec).unwrap();
+    Rule {
+        source: Source {
+            registry: RegistryId::new("Static", "test"),
+            object: meta.key.clone(),
+        },
+        resolved: Resolved::of(&meta, &spec),
+        meta,
+        spec,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn incremental_equals_full(start in prop::collection::vec(event(), 0..12), rounds in prop::collection::vec((prop::collection::vec(event(), 1..4), any::<bool>()), 1..16)) {
         let mut mesh = Mesh::default();
+        mesh.set_config(Arc::new(collectors()));
         for event in &start {
             apply(&mut mesh, event);
         }
@@ -525,7 +655,7 @@ proptest! {
             if !configure {
                 // The configuration is still being computed. What has left the mesh, or is another there, keeps its last endpoints.
                 for (name, body) in assignments(&config, &mut lane) {
-                    let (_, _, host) = names::parse_outbound_cluster(&name.1).unwrap();
+                    let (_, _, host) = parsed(&name.1);
                     let published = config.views.of(&name.0).published(&host).unwrap();
                     if after.service(&published.key).map(fits) != Some(fits(published)) {
                         prop_assert_eq!(kept.get(&name), Some(&body), "{:?}", name);

@@ -91,7 +91,9 @@ impl View {
             return BTreeSet::new();
         };
         let imported = imported(mesh, &namespace, egress, host);
-        let ports = self.ports_led_to(host);
+        let mut ports = self.ports_led_to(host);
+        // Proxies report whatever their clients reach.
+        ports.extend(mesh.config().report_ports(host).map(Some));
         let led = || mesh.visible(&namespace, host).filter(|_| !ports.is_empty());
         let service = imported.or_else(led);
         let rules = rules(mesh, &namespace, egress, host, imported, service);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use anyhow::{Context, Result, anyhow};
-use pilothouse_core::mesh::MeshConfig;
+use pilothouse_core::mesh::{Mesh, MeshConfig};
 use pilothouse_core::model::Proxy;
 use pilothouse_core::registry::{Need, RegistryId, SetId};
 use pilothouse_core::status::Status;
@@ -33,6 +33,29 @@ pub(super) async fn status(files: &[File], config: MeshConfig, cluster: &str) ->
     tokio::select! {
         biased;
         status = written => status,
+        () = store.run(stop) => Err(anyhow!("the store has ended")),
+    }
+}
+
+/// The same, and the mesh.
+///
+/// # Errors
+/// A defect of this program.
+pub(super) async fn mesh(
+    files: &[File],
+    config: MeshConfig,
+    cluster: &str,
+) -> Result<(Status, Arc<Mesh>)> {
+    let (store, handle) = Store::new(store::Settings::default());
+    let stop = CancellationToken::new();
+    let written = async {
+        write(&handle, files, config, cluster).await?;
+        let mesh = handle.subscribe().mesh().clone();
+        Ok((handle.status().get(), mesh))
+    };
+    tokio::select! {
+        biased;
+        made = written => made,
         () = store.run(stop) => Err(anyhow!("the store has ended")),
     }
 }
