@@ -272,8 +272,7 @@ impl Publisher {
             self.metrics.conflicts(&conflicts);
         }
         let patches = self.seats.sizes().flat_map(|(selection, count)| {
-            let envoy = selection.envoy().into_iter();
-            let patches = envoy.flat_map(|envoy| envoy.patches());
+            let patches = selection.patches().into_iter();
             patches.map(move |patches| (patches, count))
         });
         self.patch_telling

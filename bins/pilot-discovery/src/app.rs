@@ -92,6 +92,7 @@ impl App {
         let settings = store::Settings {
             guard: config.guard.clone(),
             readiness,
+            checks: vec![pilothouse_xds::patch::check],
         };
         let (store, handle) = Store::new(settings);
         let mut registry = prometheus_client::registry::Registry::default();

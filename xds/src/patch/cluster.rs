@@ -35,7 +35,7 @@ pub(super) fn apply(patching: &mut Patching<'_>, cluster: &mut Cluster, causes: 
 
 /// A transport socket is merged into the one that has its name: the cluster's only one, or the first of those among which
 /// endpoints choose. Where there are several and none has it, it is left out: it could never be chosen.
-fn merge_cluster(cluster: &mut Cluster, patch: &Decoded) -> Result<(), String> {
+pub(super) fn merge_cluster(cluster: &mut Cluster, patch: &Decoded) -> Result<(), String> {
     let wanted: Cluster = patch.message()?;
     let Some(socket) = wanted.transport_socket else {
         return merge_one(cluster, patch);

@@ -95,11 +95,21 @@ fn problem(place: &str, name: &str, error: JsonError) -> Problem {
                 path => format!("{place}.{path}"),
             };
             let text = error.to_string();
+            let path = match unknown_field(&text) {
+                Some(field) => format!("{path}.{field}"),
+                None => path,
+            };
             let hint = hint(&text);
             Problem::error(path, format!("is not Envoy's {short}: {text}")).hint(hint)
         }
         other => Problem::error(place, other.to_string()),
     }
+}
+
+/// The field that a type does not have, which is told of the object that has it.
+fn unknown_field(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("unrecognized field name '")?;
+    rest.split('\'').next()
 }
 
 fn hint(text: &str) -> &'static str {

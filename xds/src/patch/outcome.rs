@@ -22,6 +22,8 @@ pub(crate) struct Outcome {
 /// What has become of patches since they came: each either changed something of what a connected proxy got, or not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Outcomes {
+    /// All of them.
+    tried: BTreeSet<Arc<Patch>>,
     /// Those that changed something.
     applied: BTreeSet<Arc<Patch>>,
     /// Those that could not be carried out somewhere, and why.
@@ -78,10 +80,11 @@ impl Outcomes {
         self.hidden = patches;
     }
 
-    /// Forgets all but those that `keep` says.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Arc<Patch>) -> bool) {
-        self.applied.retain(&keep);
-        self.failed.retain(|patch, _| keep(patch));
+    /// These are all patches that have been tried; the others are forgotten.
+    pub(crate) fn tried(&mut self, patches: BTreeSet<Arc<Patch>>) {
+        self.applied.retain(|patch| patches.contains(patch));
+        self.failed.retain(|patch, _| patches.contains(patch));
+        self.tried = patches;
     }
 
     /// What is to be said about these patches, by object; `proxies` says how many each is for.
@@ -95,7 +98,7 @@ impl Outcomes {
             let problem = match self.failed.get(patch) {
                 Some(problem) => problem.clone(),
                 None if self.hidden.contains(patch) => hidden(patch),
-                None if self.applied.contains(patch) => continue,
+                None if self.applied.contains(patch) || !self.tried.contains(patch) => continue,
                 None => nowhere(patch, *count),
             };
             if let Some(rule) = mesh.rule(&patch.rule) {

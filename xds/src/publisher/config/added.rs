@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use pilothouse_core::rules::resolve::envoy_filter::Patch;
 
-use super::Config;
-use crate::fanout::{Layer, Set};
+use super::{Config, Sets};
+use crate::fanout::Layer;
 use crate::patch::{Outcomes, Patches};
 use crate::resource::{Resource, ResourceType};
-use crate::selection::{ForEnvoy, Selection};
-use crate::view::ViewKey;
+use crate::selection::Selection;
 
 /// What patches add, by all patches of a proxy that add something.
 pub(super) type Added = BTreeMap<Patches, Layers>;
@@ -44,17 +43,12 @@ impl Config {
 
     /// Makes what the patches of these selections add, and forgets other patches.
     pub(super) fn follow_patches(&mut self, selections: &BTreeSet<Arc<Selection>>) {
-        let envoys = || {
-            let all = selections.iter();
-            all.filter_map(|selection| Some((&selection.view, selection.envoy()?)))
-        };
-        let patches: BTreeSet<&Arc<Patch>> = envoys()
-            .flat_map(|(_, envoy)| envoy.patches())
-            .flat_map(Patches::iter)
-            .collect();
-        self.memo.retain_patches(&patches);
-        let wanted: BTreeSet<_> = envoys()
-            .map(|(_, envoy)| &envoy.added)
+        let all = selections.iter().flat_map(|selection| selection.patches());
+        self.memo
+            .retain_patches(all.flat_map(Patches::iter).cloned().collect());
+        let wanted: BTreeSet<_> = selections
+            .iter()
+            .filter_map(|selection| selection.added())
             .filter(|added| !added.is_empty())
             .collect();
         self.added.retain(|patches, _| wanted.contains(patches));
@@ -64,37 +58,32 @@ impl Config {
                 self.added.insert(patches.clone(), layers);
             }
         }
-        let hidden = envoys().flat_map(|(key, envoy)| self.hidden(key, envoy));
+        let hidden = selections
+            .iter()
+            .flat_map(|selection| self.hidden(selection));
         let hidden: BTreeSet<Arc<Patch>> = hidden.collect();
         self.memo.outcomes_mut().hidden(hidden);
     }
 
     /// The patches of a proxy that add something of whose name there is something else.
-    fn hidden(&self, key: &ViewKey, envoy: &ForEnvoy) -> Vec<Arc<Patch>> {
-        let Some(added) = self.added.get(&envoy.added) else {
+    fn hidden(&self, selection: &Arc<Selection>) -> Vec<Arc<Patch>> {
+        let added = selection.added().and_then(|added| self.added.get(added));
+        let Some(added) = added else {
             return Vec::new();
         };
-        let (clusters, listeners) = (
-            self.clusters.get(&envoy.clusters),
-            self.listeners.get(&envoy.listeners),
-        );
-        let clusters = clusters.map(|scope| scope.set(key));
-        let listeners = listeners.map(|scope| scope.set(key));
-        let own = self.own.get(&envoy.own);
-        let is_there = |of: ResourceType, name: &str| {
-            let (shared, own) = match of {
-                ResourceType::Cluster => (clusters, own.map(|own| &own.0)),
-                _ => (listeners, own.map(|own| &own.1)),
+        let mut sets = Sets::default();
+        self.restack(selection, &mut sets);
+        let is_hidden = |of: ResourceType, made: &Arc<Resource>| {
+            let set = match of {
+                ResourceType::Cluster => &sets.clusters,
+                _ => &sets.listeners,
             };
-            has(shared, name) || own.is_some_and(|own| own.get(name).is_some())
+            let there = set.get(made.name.as_str());
+            there.is_some_and(|there| !Arc::ptr_eq(there, made))
         };
         let made = added.made.iter();
-        made.filter(|(_, of, made)| is_there(*of, made.name.as_str()))
+        made.filter(|(_, of, made)| is_hidden(*of, made))
             .map(|(patch, ..)| patch.clone())
             .collect()
     }
-}
-
-fn has(set: Option<&Arc<Set>>, name: &str) -> bool {
-    set.is_some_and(|set| set.get(name).is_some())
 }

@@ -97,13 +97,12 @@ impl Memo {
     }
 
     /// Forgets what has become of all patches but these.
-    pub(in super::super) fn retain_patches(&mut self, patches: &BTreeSet<&Arc<Patch>>) {
-        let keep = |patch: &Arc<Patch>| patches.contains(patch);
-        self.patched.outcomes.retain(keep);
-        self.patched.decoder.retain(keep);
+    pub(in super::super) fn retain_patches(&mut self, patches: BTreeSet<Arc<Patch>>) {
+        self.patched.decoder.retain(|patch| patches.contains(patch));
         if patches.is_empty() {
             self.patched.made.clear();
         }
+        self.patched.outcomes.tried(patches);
     }
 }
 
