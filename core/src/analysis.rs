@@ -18,6 +18,8 @@ mod scene;
 mod selectors;
 mod sidecars;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod verification;
 

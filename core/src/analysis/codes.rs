@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use crate::registry::{Kind, Problem, Severity};
+use crate::status::{Contest, Lost};
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -113,6 +116,53 @@ impl Code {
     /// What it says, in a line.
     pub const fn about(self) -> &'static str {
         self.row().3
+    }
+
+    /// What a problem of one object is: Istio has codes of their own for some of what is found on reading.
+    pub fn of_problem(kind: Option<&Kind>, problem: &Problem) -> Self {
+        if problem.severity == Severity::Error {
+            return Self::SchemaValidationError;
+        }
+        let what = problem.what.as_str();
+        let is_operation = problem.path.ends_with("].patch.operation");
+        match kind.map_or("", Kind::as_str) {
+            "VirtualService" if what.starts_with("is never reached") => {
+                Self::VirtualServiceUnreachableRule
+            }
+            "VirtualService" if what.starts_with("has no effect: [") => {
+                Self::VirtualServiceIneffectiveMatch
+            }
+            "ServiceEntry" if what.starts_with("the service has no address of its own") => {
+                Self::ServiceEntryAddressesRequired
+            }
+            "EnvoyFilter" if is_operation && what.starts_with("REPLACE ") => {
+                Self::EnvoyFilterUsesReplaceOperationIncorrectly
+            }
+            "EnvoyFilter" if is_operation && what.starts_with("ADD ") => {
+                Self::EnvoyFilterUsesAddOperationIncorrectly
+            }
+            "EnvoyFilter" if is_operation && what.starts_with("REMOVE ") => {
+                Self::EnvoyFilterUsesRemoveOperationIncorrectly
+            }
+            _ => Self::SchemaWarning,
+        }
+    }
+
+    /// What a contest that an object of this kind has lost is.
+    pub fn of_contest(kind: &Kind, lost: &Lost) -> Self {
+        match (&lost.over, kind.as_str()) {
+            (Contest::Routing(_), _) => Self::ConflictingMeshGatewayVirtualServiceHosts,
+            (Contest::Server(_), _) => Self::ConflictingGateways,
+            (Contest::Workloads(Some(_)), "Sidecar") => Self::ConflictingSidecarWorkloadSelectors,
+            (Contest::Workloads(None), "Sidecar") => Self::MultipleSidecarsWithoutWorkloadSelectors,
+            (Contest::Workloads(Some(_)), "Telemetry") => {
+                Self::ConflictingTelemetryWorkloadSelectors
+            }
+            (Contest::Workloads(None), "Telemetry") => {
+                Self::MultipleTelemetriesWithoutWorkloadSelectors
+            }
+            _ => Self::ConflictLost,
+        }
     }
 
     #[rustfmt::skip]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::scene::Scene;
 use super::{Code, Finding};
-use crate::mesh::ExportTo;
+use crate::mesh::{ExportTo, VirtualServiceMerge};
 use crate::model::{Host, Visibility};
 use crate::rules::resolve::VirtualService;
 
@@ -27,6 +27,10 @@ pub(super) fn on_mesh(scene: &Scene<'_>) -> Vec<Finding> {
                 .take(nth)
                 .find(|older| are_seen_together(scene, older, rule));
             let Some(winner) = winner else { continue };
+            let same = winner.key.namespace == rule.key.namespace;
+            if same && scene.mesh.config().virtual_service_merge == VirtualServiceMerge::Namespace {
+                continue;
+            }
             let path = "spec.hosts";
             let what = format!(
                 "{}, which is older, says how sidecars route {host}: what this one says of it is not used",
@@ -35,7 +39,7 @@ pub(super) fn on_mesh(scene: &Scene<'_>) -> Vec<Finding> {
             let code = Code::ConflictingMeshGatewayVirtualServiceHosts;
             let finding = Finding::new(code, &rule.key, path, what);
             findings.push(finding.hint("say it in one of them, or give each hosts of its own"));
-            if winner.key.namespace == rule.key.namespace {
+            if same {
                 let routes = rule.http.len() + rule.tls.len() + rule.tcp.len();
                 let what = format!(
                     "with --virtual-service-merge=namespace, its {} for {host} would be in force beside those of {}",
