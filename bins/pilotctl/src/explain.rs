@@ -18,7 +18,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use pilothouse_core::mesh::VirtualServiceMerge;
 use pilothouse_xds::evaluate::{Call, Entrance, Outcome, evaluate};
 use serde_json::json;
 

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use pilothouse_core::mesh::MeshConfig;
-use pilothouse_core::registry::{Origin, Problem};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use pilothouse_core::mesh::{MeshConfig, VirtualServiceMerge};
+use pilothouse_core::registry::{Origin, Problem, Value};
 use pilothouse_static::{File, Finding};
+use pilothouse_xds::patch;
 
 use super::messages::{Message, Messages};
 
@@ -23,6 +25,16 @@ pub struct SourceArgs {
     /// The file of mesh-wide settings, as discovery's --mesh-config.
     #[arg(long, alias = "meshConfig", value_name = "FILE")]
     pub mesh_config: Option<PathBuf>,
+
+    /// Which VirtualServices for one host merge on sidecars, as discovery's --virtual-service-merge.
+    #[arg(
+        long,
+        default_value = "off",
+        value_name = "SCOPE",
+        value_parser = PossibleValuesParser::new(VirtualServiceMerge::NAMES)
+            .try_map(|name| VirtualServiceMerge::named(&name).ok_or("is not known")),
+    )]
+    pub virtual_service_merge: VirtualServiceMerge,
 }
 
 /// What is in them.
@@ -79,6 +91,7 @@ impl Sources {
                 }
             }
         }
+        sources.mesh_config.virtual_service_merge = args.virtual_service_merge;
         Ok(sources)
     }
 
@@ -104,6 +117,14 @@ impl Sources {
         for file in &self.files {
             for finding in file.findings.iter().chain(&file.checked) {
                 messages.add_finding(finding);
+            }
+            for object in &file.objects {
+                if let Value::Rule(rule) = &object.value {
+                    for problem in patch::check(&object.meta, rule) {
+                        let key = Some(&object.meta.key);
+                        messages.add(Message::new(&object.origin, key, &problem));
+                    }
+                }
             }
             for unknown in &file.unknown {
                 messages.add(Message::unknown_kind(unknown));

@@ -427,7 +427,7 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
                 Value::Endpoints(part) if part.service == key => {
                     parts.push((source, part.endpoints.clone()))
                 }
-                Value::Rule(rules::RuleSpec::ServiceEntry(entry))
+                Value::Rule(RuleSpec::ServiceEntry(entry))
                     if mesh
                         .rule(&object.meta.key)
                         .is_some_and(|rule| rule.source == source) =>
