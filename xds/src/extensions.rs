@@ -387,6 +387,11 @@ mod tests {
             ..sidecar()
         };
         let mesh = with_rule(mesh, "Telemetry", ("shop", "it"), &telemetry);
+        let routing = json!({"hosts": ["a.com"], "http": [{
+            "retries": {"attempts": 1, "retryRemoteLocalities": true},
+            "route": [{"destination": {"host": "a.com"}}],
+        }]});
+        let mesh = with_rule(mesh, "VirtualService", ("shop", "it"), &routing);
         (mesh, proxy)
     }
 

@@ -135,7 +135,9 @@ impl View {
             .rules
             .iter()
             .filter_map(|(host, rules)| Some((host, &**rules.routing.as_ref()?)));
-        routed.filter(|(host, _)| !self.services.contains_key(*host))
+        // What a wildcard covers is not spoken of on that account.
+        routed
+            .filter(|(host, routing)| **host == routing.host && !self.services.contains_key(*host))
     }
 
     /// All services, by host.
