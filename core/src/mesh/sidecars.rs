@@ -39,3 +39,60 @@ impl Mesh {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mesh::Source;
+    use crate::registry::{Meta, RegistryId};
+    use crate::rules::RuleSpec;
+
+    fn put(mesh: &mut Mesh, namespace: &str, name: &str, second: i64, selector: &[&str]) {
+        let meta = Meta {
+            created: Some(jiff::Timestamp::from_second(second).unwrap()),
+            ..Meta::new(KIND, namespace, name)
+        };
+        let mut spec = json!({"egress": [{"hosts": ["./*"]}]});
+        for app in selector {
+            spec["workloadSelector"] = json!({"labels": {"app": app}});
+        }
+        let (spec, _) = RuleSpec::parse("networking.istio.io/v1", KIND, &spec).unwrap();
+        let rule = Rule {
+            source: Source {
+                registry: RegistryId::new("Static", "test"),
+                object: meta.key.clone(),
+            },
+            resolved: Resolved::of(&meta, &spec),
+            meta: meta.clone(),
+            spec,
+        };
+        mesh.set_rule(&meta.key, Some(Arc::new(rule)));
+    }
+
+    #[test]
+    fn the_most_specific_one_counts_and_of_several_the_oldest() {
+        let mut mesh = Mesh::default();
+        let check = |mesh: &Mesh, namespace: &str, app: &str, expected: Option<&str>| {
+            let labels = [("app", app)].into_iter().collect();
+            let found = mesh.sidecar_of(&namespace.into(), &labels);
+            let found = found.map(|sidecar| &*sidecar.key.name);
+            assert_eq!(found, expected, "{namespace} {app}");
+        };
+        check(&mesh, "shop", "web", None);
+        put(&mut mesh, "istio-system", "root", 2, &[]);
+        put(&mut mesh, "istio-system", "root-young", 3, &[]);
+        put(&mut mesh, "istio-system", "root-some", 1, &["web"]);
+        check(&mesh, "shop", "web", Some("root"));
+        check(&mesh, "istio-system", "web", Some("root-some"));
+        put(&mut mesh, "shop", "all-young", 5, &[]);
+        put(&mut mesh, "shop", "all-old", 4, &[]);
+        check(&mesh, "shop", "web", Some("all-old"));
+        put(&mut mesh, "shop", "web-young", 7, &["web"]);
+        put(&mut mesh, "shop", "web-old", 6, &["web"]);
+        check(&mesh, "shop", "web", Some("web-old"));
+        check(&mesh, "shop", "db", Some("all-old"));
+        check(&mesh, "bank", "web", Some("root"));
+    }
+}

@@ -9,6 +9,7 @@ mod objects;
 mod random;
 mod selecting;
 mod sharing;
+mod sidecars;
 mod telemetry;
 mod virtuals;
 mod work;

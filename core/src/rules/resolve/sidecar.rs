@@ -2,6 +2,8 @@
 
 mod egress;
 mod ingress;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
