@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pilothouse_core::analysis::Code;
 use pilothouse_core::mesh::Source;
 use pilothouse_core::registry::{ObjectKey, Origin, Problem, Severity};
 use pilothouse_core::rules;
@@ -28,6 +29,9 @@ pub(super) struct Message {
     pub(super) what: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) hint: String,
+    /// What pipelines know it by.
+    #[serde(skip)]
+    pub(super) code: Option<Code>,
     /// The lines around the place.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) snippet: String,
@@ -86,8 +90,11 @@ impl Messages {
                 self.all.push(Message::not_supported(at, source, what));
             }
             if let Some(at) = in_force {
-                let all = status.references.iter();
-                let all = all.map(|problem| Message::new(at, Some(&source.object), problem));
+                let all = status.references.iter().chain(&status.ineffective);
+                let all = all.map(|problem| {
+                    let message = Message::new(at, Some(&source.object), problem);
+                    message.coded(Code::ReferencedResourceNotFound)
+                });
                 self.all.extend(all);
             }
             for lost in &status.lost {
@@ -119,6 +126,7 @@ impl Message {
             field: problem.path.clone(),
             what: what.to_owned(),
             hint: problem.hint.clone(),
+            code: Some(Code::of_problem(key.map(|key| &key.kind), problem)),
             snippet: snippet.to_owned(),
         }
     }
@@ -145,10 +153,18 @@ impl Message {
         } else {
             problem
         };
-        Self::new(at, Some(&source.object), &problem)
+        Self::new(at, Some(&source.object), &problem).coded(Code::NotSupported)
+    }
+
+    fn coded(self, code: Code) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
     }
 
     fn lost(at: &Origin, source: &Source, lost: &Lost) -> Self {
+        let code = Code::of_contest(&source.object.kind, lost);
         let Lost { over, to, why, .. } = lost;
         let problem = match over {
             Contest::Copy(_) | Contest::Twice(_) => {
@@ -180,13 +196,15 @@ impl Message {
                 format!("some connections do not lead to {}: {why}", service.host),
             )
             .hint("give it an address or ports of its own"),
+            Contest::Server(part) => Problem::warning(part.to_string(), why.to_string())
+                .hint("give it a port or hosts of its own"),
             Contest::Workloads(labels) => {
                 let place = labels.as_ref().map_or("spec", |_| "spec.selector");
                 Problem::warning(place, why.to_string())
                     .hint("let one object say all of it, or select other workloads")
             }
         };
-        Self::new(at, Some(&source.object), &problem)
+        Self::new(at, Some(&source.object), &problem).coded(code)
     }
 }
 
@@ -211,7 +229,7 @@ fn known_kinds(written: &ObjectKey) -> String {
 }
 
 impl Named {
-    fn of(key: &ObjectKey) -> Self {
+    pub(super) fn of(key: &ObjectKey) -> Self {
         Self {
             kind: key.kind.to_string(),
             namespace: key.namespace.to_string(),
