@@ -14,6 +14,7 @@ use crate::explain::{self, ExplainArgs};
 use crate::inspect::proxy_config::{self, ProxyConfigArgs};
 use crate::inspect::proxy_status::{self, ProxyStatusArgs};
 use crate::inspect::version::{self, VersionArgs};
+use crate::keys::{self, ApplyArgs, DeleteArgs, GetArgs};
 use crate::offline;
 
 /// What the process exits with when the answer is bad, or there is none.
@@ -68,6 +69,12 @@ pub enum Command {
     )]
     Validate(offline::ValidateArgs),
 
+    /// Say what is odd about configuration files together: references to nothing, rules that shadow each other.
+    #[command(
+        after_help = "Examples:\n  pilotctl analyze -f mesh/ --mesh-config mesh-config.yaml\n  pilotctl analyze -f mesh/ -o json --failure-threshold warning -S 'IST0101=VirtualService *.shop'\n  pilotctl analyze -L\n\nExits with 0 if nothing as bad as the failure threshold is found, 1 if something is, 64 for a wrong command line."
+    )]
+    Analyze(offline::AnalyzeArgs),
+
     /// Print the whole Envoy configuration that discovery would send, from files.
     #[command(
         after_help = "Examples:\n  pilotctl translate -f mesh/ --proxy 'sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local'\n  pilotctl translate -f mesh/ --node node.yaml -o envoy > envoy.json && envoy --mode validate -c envoy.json\n\nExits as `pilotctl validate` does, whose messages go to the standard error."
@@ -80,6 +87,15 @@ pub enum Command {
     /// Write what an agent on a machine is started with.
     #[command(after_help = "Example:\n  pilotctl workload configure -f group.yaml -o web-1/")]
     Workload(offline::WorkloadArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
+    Apply(ApplyArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
+    Get(GetArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
+    Delete(DeleteArgs),
 
     #[allow(missing_docs, reason = "documented on its type")]
     Version(VersionArgs),
@@ -113,9 +129,13 @@ pub async fn run(line: CommandLine, out: &mut dyn Write, err: &mut dyn Write) ->
             Ok(0)
         }
         Command::Validate(args) => offline::validate(args, out).await,
+        Command::Analyze(args) => offline::analyze(args, out).await,
         Command::Translate(args) => offline::translate(args, out, err).await,
         Command::Workload(args) => offline::workload(args, out, err).await,
         Command::Explain(args) => explain::run(args, &global.discovery, out, err).await,
+        Command::Apply(args) => keys::apply(args, out, err).await,
+        Command::Get(args) => keys::get(args, out, err).await,
+        Command::Delete(args) => keys::delete(args, out).await,
         Command::Completion(args) => {
             out.write_all(&collateral::completion(args.shell, CommandLine::command()))?;
             Ok(0)

@@ -7,6 +7,7 @@
 //!
 //! The store and the publisher are those of discovery, run for a moment, so that what is printed here is what it would send.
 
+mod analyze;
 mod envoy;
 mod mesh;
 mod messages;
@@ -21,10 +22,12 @@ mod workload;
 pub(crate) use node::{NodeArgs, pair};
 pub(crate) use published::published;
 pub(crate) use sources::SourceArgs;
+pub use analyze::AnalyzeArgs;
 pub use translate::TranslateArgs;
 pub use validate::ValidateArgs;
 pub use workload::{ConfigureArgs, WorkloadArgs, WorkloadCommand};
 
+pub(crate) use analyze::analyze;
 pub(crate) use translate::translate;
-pub(crate) use validate::validate;
+pub(crate) use validate::{good_objects, validate};
 pub(crate) use workload::workload;
