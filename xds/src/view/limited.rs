@@ -260,3 +260,6 @@ fn leads(routing: &Routing) -> Leads {
     }
     leads
 }
+
+#[cfg(test)]
+mod tests;
