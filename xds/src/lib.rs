@@ -26,7 +26,8 @@
 //! use tokio_util::sync::CancellationToken;
 //!
 //! async fn serve(registry: Arc<dyn Registry>, stop: CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
-//!     let (store, handle) = Store::new(store::Settings::default());
+//!     let settings = store::Settings { checks: vec![pilothouse_xds::patch::check], ..Default::default() };
+//!     let (store, handle) = Store::new(settings);
 //!     let registries = Supervisor::new([(registry, Need::Required)], &handle, supervisor::Settings::default());
 //!     let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default(), "1.0");
 //!     let (publisher, hub) =

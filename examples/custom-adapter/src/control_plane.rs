@@ -10,6 +10,7 @@ use pilothouse_core::registry::{Need, Registry};
 use pilothouse_core::store::{self, Store};
 use pilothouse_core::supervisor::{self, Supervisor};
 use pilothouse_xds::metrics::Metrics;
+use pilothouse_xds::patch;
 use pilothouse_xds::publisher::Publisher;
 use pilothouse_xds::refusals::Refusals;
 use pilothouse_xds::server::{self, Server};
@@ -30,7 +31,11 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Serves what `registry` writes on `address`, as soon as its first full set is there.
     pub fn bind(registry: Arc<dyn Registry>, address: SocketAddr) -> Result<Self> {
-        let (store, handle) = Store::new(store::Settings::default());
+        let settings = store::Settings {
+            checks: vec![patch::check],
+            ..store::Settings::default()
+        };
+        let (store, handle) = Store::new(settings);
         let supervisor = Supervisor::new(
             [(registry, Need::Required)],
             &handle,

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// A defect of this program.
 pub(super) async fn status(files: &[File], config: MeshConfig, cluster: &str) -> Result<Status> {
-    let (store, handle) = Store::new(store::Settings::default());
+    let (store, handle) = Store::new(settings());
     let stop = CancellationToken::new();
     let written = async {
         write(&handle, files, config, cluster).await?;
@@ -46,7 +46,7 @@ pub(super) async fn mesh(
     config: MeshConfig,
     cluster: &str,
 ) -> Result<(Status, Arc<Mesh>)> {
-    let (store, handle) = Store::new(store::Settings::default());
+    let (store, handle) = Store::new(settings());
     let stop = CancellationToken::new();
     let written = async {
         write(&handle, files, config, cluster).await?;
@@ -70,7 +70,7 @@ pub(super) async fn snapshot(
     cluster: &str,
     proxy: Proxy,
 ) -> Result<(Status, Arc<Snapshot>)> {
-    let (store, handle) = Store::new(store::Settings::default());
+    let (store, handle) = Store::new(settings());
     let metrics = Metrics::new(&mut Registry::default(), "");
     let (publisher, hub) = Publisher::new(&handle, Default::default(), metrics);
     let stop = CancellationToken::new();
@@ -85,6 +85,14 @@ pub(super) async fn snapshot(
         published = published => published,
         ended = publisher.run(stop.clone()) => Err(ended.err().map_or_else(|| anyhow!("the publisher has ended"), Into::into)),
         () = store.run(stop) => Err(anyhow!("the store has ended")),
+    }
+}
+
+/// Discovery's, as far as they say what is used.
+fn settings() -> store::Settings {
+    store::Settings {
+        checks: vec![pilothouse_xds::patch::check],
+        ..store::Settings::default()
     }
 }
 
