@@ -157,6 +157,7 @@ fn snapshot(settings: Settings, servers: &[GrpcServer]) -> Snapshot {
             port: port.port,
             spellings: vec!["echo.example.com".to_owned()],
             hash_header: Some(KEY.into()),
+            routed: Vec::new(),
         }))),
         names: Arc::default(),
     }
