@@ -14,7 +14,7 @@ mod output;
 mod peer;
 pub mod proxy_config;
 pub mod proxy_status;
-mod table;
+pub(crate) mod table;
 pub mod version;
 
 pub(crate) use dump::{Dump, Section};

@@ -6,4 +6,5 @@
 pub mod cli;
 pub mod explain;
 pub mod inspect;
+pub mod keys;
 pub mod offline;

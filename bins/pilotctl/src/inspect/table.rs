@@ -16,21 +16,21 @@ const LONGEST: usize = 2000;
 
 /// A table that is being filled.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     heading: Vec<Cell>,
     rows: Vec<Vec<Cell>>,
 }
 
 /// One line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     text: String,
     tone: Tone,
 }
 
 /// What a colour is to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// Nothing.
     Plain,
     /// It stands above others.
@@ -47,7 +47,7 @@ pub(super) enum Tone {
 
 impl Table {
     /// An empty one.
-    pub(super) fn new(heading: &[&str]) -> Self {
+    pub(crate) fn new(heading: &[&str]) -> Self {
         let heading = heading
             .iter()
             .map(|text| Cell::new(text, Tone::Heading))
@@ -59,12 +59,12 @@ impl Table {
     }
 
     /// One more line.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
     /// Writes it.
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut layout = Layout::new();
         layout
             .load_style(NOTHING)
@@ -85,7 +85,7 @@ impl Table {
 
 impl Cell {
     /// A text in a tone.
-    pub(super) fn new(text: &str, tone: Tone) -> Self {
+    pub(crate) fn new(text: &str, tone: Tone) -> Self {
         let mut text = visible(text.trim());
         if let Some((end, _)) = text.char_indices().nth(LONGEST) {
             text.truncate(end);
@@ -95,7 +95,7 @@ impl Cell {
     }
 
     /// The text, or a dash.
-    pub(super) fn or_dash(text: &str) -> Self {
+    pub(crate) fn or_dash(text: &str) -> Self {
         match text {
             "" => Self::from("-"),
             text => Self::from(text),
@@ -126,7 +126,7 @@ impl From<Option<u16>> for Cell {
 
 impl Tone {
     /// The text in this tone's colour.
-    pub(super) fn paint(self, text: &str) -> String {
+    pub(crate) fn paint(self, text: &str) -> String {
         let style = self.style();
         format!("{style}{text}{style:#}")
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use pilothouse_core::registry::Severity;
+use pilothouse_core::registry::{Object, Severity};
 use serde_json::json;
 
 use super::messages::Message;
@@ -62,6 +62,25 @@ pub(crate) async fn validate(args: ValidateArgs, out: &mut dyn Write) -> Result<
         }
     }
     Ok(code(&messages, args.strict))
+}
+
+/// The objects of the files, unless something is wrong with any; prints all that is wrong, warnings among it.
+pub(crate) async fn good_objects(
+    args: &SourceArgs,
+    input: &mut dyn io::Read,
+    err: &mut dyn Write,
+) -> Result<Option<Vec<Object>>> {
+    let mut sources = Sources::read(args, input)?;
+    let mut messages = sources.messages();
+    let config = std::mem::take(&mut sources.mesh_config);
+    let status = Box::pin(mesh::status(&sources.files, config, "")).await?;
+    messages.add_told(&sources.files, &status);
+    let messages = messages.sorted();
+    for message in &messages {
+        print::message(err, message)?;
+    }
+    let is_good = code(&messages, false) == 0;
+    Ok(is_good.then(|| sources.files.into_iter().flat_map(|file| file.objects).collect()))
 }
 
 /// What to exit with.

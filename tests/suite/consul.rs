@@ -1,0 +1,6 @@
+//! Discovery on a real Consul, with real Envoys.
+
+mod contract;
+mod health;
+mod outage;
+mod setting;

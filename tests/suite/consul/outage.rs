@@ -1,0 +1,107 @@
+//! A sick Consul costs nothing: requests go on to what was healthy, and nothing is taken away.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::ensure;
+use pilothouse_tests::traffic::{Target, Traffic};
+use pilothouse_tests::wait::eventually;
+
+use super::health::only;
+use super::setting::{Setting, backends, instance};
+use crate::world::SOON;
+
+/// How long a cluster is away.
+const AWAY: Duration = Duration::from_secs(20);
+
+fn traffic(via: SocketAddr) -> Traffic {
+    let target = Target {
+        via,
+        host: "web.service.consul".into(),
+        path: "/".into(),
+    };
+    Traffic::start(vec![target], Duration::from_millis(5))
+}
+
+#[tokio::test]
+async fn a_leader_and_then_the_whole_cluster_are_lost_and_come_back() {
+    let all = backends(["a", "b", "c"]).await;
+    let [a, b, c] = &all[..] else {
+        panic!("three were started")
+    };
+    let mut setting = Setting::start(async |cluster| {
+        cluster.register(instance("web", a)).await.unwrap();
+        cluster.register(instance("web", b)).await.unwrap();
+    })
+    .await;
+    let _client = setting.client().await;
+    let via = SocketAddr::from(([127, 0, 0, 1], a.address().port()));
+    only(via, &["a", "b"]).await;
+    let flowing = traffic(via);
+
+    let leader = setting.cluster.has_leader().await.unwrap();
+    setting.cluster.kill_server(leader).unwrap();
+    only(via, &["a", "b"]).await;
+    setting.cluster.start_server(leader).unwrap();
+    setting.cluster.has_leader().await.unwrap();
+
+    for at in 0..3 {
+        setting.cluster.kill_server(at).unwrap();
+    }
+    eventually("discovery says what is failing", SOON, async || {
+        let page = setting.discovery.debug("/debug/registryz").await?;
+        ensure!(page.to_string().contains("\"failing\":{"), "{page}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let answered = flowing.report().sent;
+    tokio::time::timeout(AWAY, std::future::pending::<()>())
+        .await
+        .unwrap_err();
+    assert!(
+        flowing.report().sent > answered + 100,
+        "requests go on meanwhile"
+    );
+    only(via, &["a", "b"]).await;
+    for at in 0..3 {
+        setting.cluster.start_server(at).unwrap();
+    }
+    setting.cluster.has_leader().await.unwrap();
+    setting.cluster.register(instance("web", c)).await.unwrap();
+    only(via, &["a", "b", "c"]).await;
+    let report = flowing.stop().await;
+    assert_eq!(report.failed, [], "of {} requests", report.sent);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_restored_takes_nothing_away_at_once() {
+    let all = backends(["a", "b"]).await;
+    let [a, b] = &all[..] else {
+        panic!("two were started")
+    };
+    let setting = Setting::start(async |cluster| {
+        cluster.register(instance("web", a)).await.unwrap();
+    })
+    .await;
+    let snapshot = setting.dir.path().join("snapshot");
+    setting
+        .cluster
+        .run(["snapshot", "save"], &[snapshot.as_os_str()])
+        .unwrap();
+    setting.cluster.register(instance("web", b)).await.unwrap();
+    let _client = setting.client().await;
+    let via = SocketAddr::from(([127, 0, 0, 1], a.address().port()));
+    only(via, &["a", "b"]).await;
+    let flowing = traffic(via);
+    setting
+        .cluster
+        .run(["snapshot", "restore"], &[snapshot.as_os_str()])
+        .unwrap();
+    // The agent that knows of it registers it again, which is how Consul heals.
+    only(via, &["a", "b"]).await;
+    setting.cluster.deregister("web-b").await.unwrap();
+    only(via, &["a"]).await;
+    let report = flowing.stop().await;
+    assert_eq!(report.failed, [], "of {} requests", report.sent);
+}
