@@ -1,6 +1,8 @@
 //! After every random event, what was brought up to date equals what is made from nothing, byte for byte.
 
+mod envoy_filter;
 mod gateway;
+mod limited;
 mod live;
 mod virtual_service;
 
@@ -89,6 +91,12 @@ enum Event {
         name: u8,
         rule: Option<(usize, u8, u8, u8)>,
     },
+    EnvoyFilter {
+        /// The last one is the root namespace.
+        namespace: usize,
+        name: u8,
+        rule: Option<(u8, u8)>,
+    },
     Telemetry {
         namespace: usize,
         name: u8,
@@ -106,6 +114,7 @@ fn event() -> impl Strategy<Value = Event> {
     let (hosts, said, leads, scopes) = virtual_service::PARTS;
     let routing = (0..hosts, 0..said, 0..leads, 0..scopes);
     let (first, second, selects) = gateway::PARTS;
+    let (patches, scopes) = envoy_filter::PARTS;
     let servers = (0..first, 0..second, 0..selects);
     prop_oneof![
         3 => (0..NAMESPACES.len(), 0u8..2, prop::option::weighted(0.8, servers)).prop_map(|(namespace, name, rule)| {
@@ -124,6 +133,9 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         3 => (0..=NAMESPACES.len(), 0u8..2, prop::option::weighted(0.7, (0u8..8, 0u8..8, 0u8..6, 0u8..3))).prop_map(|(namespace, name, rule)| {
             Event::Sidecar { namespace, name, rule }
+        }),
+        2 => (0..=NAMESPACES.len(), 0u8..2, prop::option::weighted(0.7, (0..patches, 0..scopes))).prop_map(|(namespace, name, rule)| {
+            Event::EnvoyFilter { namespace, name, rule }
         }),
         2 => (0..=NAMESPACES.len(), 0u8..2, prop::option::weighted(0.7, 0u8..8)).prop_map(|(namespace, name, rule)| {
             Event::Telemetry { namespace, name, rule }
@@ -267,6 +279,20 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                 let spec = virtual_service::spec(parts);
                 Arc::new(rule_of(meta, &spec))
             });
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
+            }
+        }
+        Event::EnvoyFilter {
+            namespace,
+            name,
+            rule,
+        } => {
+            let namespace = NAMESPACES.get(*namespace).copied().unwrap_or("istio-system");
+            let meta = envoy_filter::meta(namespace, *name);
+            let key = meta.key.clone();
+            let rule = rule.map(|parts| Arc::new(rule_of(meta, &envoy_filter::spec(parts))));
             if mesh.rule(&key) != rule.as_ref() {
                 mesh.set_rule(&key, rule);
                 touched.rules.insert(key);
