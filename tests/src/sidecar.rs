@@ -26,6 +26,7 @@ pub struct Sidecar {
     ip: IpAddr,
     metadata: Map<String, Value>,
     variant: Variant,
+    kind: &'static str,
 }
 
 impl Sidecar {
@@ -37,6 +38,7 @@ impl Sidecar {
             ip: IpAddr::from([127, 0, 0, 1]),
             metadata: Map::new(),
             variant: Variant::Delta,
+            kind: "sidecar",
         };
         this.interception("NONE").with("NAMESPACE", namespace)
     }
@@ -65,6 +67,13 @@ impl Sidecar {
     #[must_use]
     pub fn variant(mut self, variant: Variant) -> Self {
         self.variant = variant;
+        self
+    }
+
+    /// Stands alone: a router.
+    #[must_use]
+    pub fn router(mut self) -> Self {
+        self.kind = "router";
         self
     }
 
@@ -101,7 +110,8 @@ impl Sidecar {
 
     fn params(&self, discovery: SocketAddr) -> Result<BootstrapParams> {
         let node: NodeId = format!(
-            "sidecar~{}~{}~{}.svc.cluster.local",
+            "{}~{}~{}~{}.svc.cluster.local",
+            self.kind,
             self.ip,
             self.id(),
             self.namespace

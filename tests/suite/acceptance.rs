@@ -35,6 +35,19 @@ dnsRefreshRate: 7s
 protocolDetectionTimeout: 0.1s
 ";
 
+const REPORTS: &str = r#"
+extensionProviders:
+- { name: text, envoyFileAccessLog: { path: /dev/null, logFormat: { text: "%START_TIME% %REQ_WITHOUT_QUERY(:PATH)%" } } }
+- { name: labels, envoyFileAccessLog: { path: /dev/null, logFormat: { labels: { a: "%PROTOCOL%", b: { c: "%BYTES_SENT%" } } }, omitEmptyValues: true } }
+- { name: http-als, envoyHttpAls: { service: collector.shop.svc.cluster.local, port: 17417, additionalRequestHeadersToLog: [x-a], filterStateObjectsToLog: [b] } }
+- { name: tcp-als, envoyTcpAls: { service: shop/collector.shop.svc.cluster.local, port: 17417, logName: tcp } }
+- { name: otel-als, envoyOtelAls: { service: collector.shop.svc.cluster.local, port: 17417, logFormat: { text: "%REQ_WITHOUT_QUERY(:PATH)%", labels: { a: "%PROTOCOL%", b: { c: 1, d: [true] } } } } }
+- { name: plain-otel, envoyOtelAls: { service: collector.shop.svc.cluster.local, port: 17417 } }
+- { name: zipkin, zipkin: { service: collector.shop.svc.cluster.local, port: 17411, maxTagLength: 64, enable64bitTraceId: true, traceContextOption: USE_B3_WITH_W3C_PROPAGATION } }
+- { name: otel-http, opentelemetry: { service: collector.shop.svc.cluster.local, port: 17411, http: { path: /v1/traces, headers: [{ name: a, value: b }] }, resourceDetectors: { environment: {}, dynatrace: {} } } }
+- { name: otel-grpc, opentelemetry: { service: collector.shop.svc.cluster.local, port: 17417, maxTagLength: 9, grpc: { timeout: 3s, initialMetadata: [{ name: a, value: b }] } } }
+"#;
+
 #[tokio::test]
 async fn captured_traffic() {
     check(&SHAPES, None, &[captured("redirect")]).await;
@@ -100,6 +113,43 @@ async fn everything_that_destination_rules_say() {
 }
 
 #[tokio::test]
+async fn everything_that_sidecars_say() {
+    let rules = include_str!("acceptance/meshes/sidecar.yaml");
+    let files: Vec<_> = SHAPES
+        .into_iter()
+        .chain([("sidecar.yaml", rules)])
+        .collect();
+    let labels = || serde_json::json!({ "app": "ingress" });
+    let foreign = Sidecar::new("foreign", "rivals")
+        .at([10, 1, 0, 9].into())
+        .interception("REDIRECT");
+    let sidecars = [
+        captured("redirect"),
+        bound("none"),
+        captured("ingress").with("LABELS", labels()),
+        bound("ingress-none").with("LABELS", labels()),
+        foreign,
+    ];
+    check(&files, None, &sidecars).await;
+}
+
+#[tokio::test]
+async fn everything_that_virtual_services_say() {
+    let rules = include_str!("acceptance/meshes/virtual.yaml");
+    let files: Vec<_> = SHAPES
+        .into_iter()
+        .chain([("virtual.yaml", rules)])
+        .collect();
+    let web = || serde_json::json!({ "app": "web" });
+    let sidecars = [
+        captured("redirect").with("LABELS", web()),
+        bound("none").with("HTTP_PROXY_PORT", "17998"),
+    ];
+    check(&files, None, &sidecars).await;
+    check(&files, Some(STRICT), &[bound("strict")]).await;
+}
+
+#[tokio::test]
 async fn certificates_of_destination_rules() {
     let rules = include_str!("acceptance/meshes/destination_tls.yaml");
     let files = [SHAPES[0], ("destination.yaml", rules)];
@@ -116,6 +166,33 @@ async fn certificates_of_destination_rules() {
 }
 
 #[tokio::test]
+async fn everything_that_routers_listen_on() {
+    let rules = include_str!("acceptance/meshes/gateway.yaml");
+    let files: Vec<_> = SHAPES
+        .into_iter()
+        .chain([("gateway.yaml", rules)])
+        .collect();
+    check(&files, None, &[router("edge")]).await;
+}
+
+#[tokio::test]
+async fn certificates_of_routers() {
+    let rules = include_str!("acceptance/meshes/gateway_tls.yaml");
+    let files = [SHAPES[0], ("gateway.yaml", rules)];
+    let world = World::start_with(&files, None, &[]).await;
+    let dump = validate(&world, &router("edge")).await;
+    for what in [
+        "file-root:/etc/certs/root.pem",
+        "file-cert:/etc/certs/cert.pem~/etc/certs/key.pem",
+        "https.17443.simple.edge.shop",
+        "https.17444.mesh.edge.shop",
+        "ROOTCA",
+    ] {
+        assert!(dump.to_string().contains(what), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn every_form_of_access_log() {
     let config = |more: &str| format!("accessLogFile: /dev/null\n{more}");
     for more in [
@@ -128,6 +205,23 @@ async fn every_form_of_access_log() {
             validate(&world, &sidecar).await;
         }
     }
+}
+
+#[tokio::test]
+async fn everything_that_is_reported() {
+    let files: Vec<_> = SHAPES
+        .into_iter()
+        .chain([("telemetry.yaml", include_str!("acceptance/meshes/telemetry.yaml"))])
+        .collect();
+    let foreign = Sidecar::new("foreign", "rivals")
+        .at([10, 1, 0, 9].into())
+        .interception("REDIRECT");
+    check(
+        &files,
+        Some(REPORTS),
+        &[captured("redirect"), bound("none"), foreign],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -156,6 +250,12 @@ fn bound(name: &str) -> Sidecar {
     Sidecar::new(name, "shop")
         .at([10, 1, 0, 8].into())
         .with("UNPRIVILEGED_POD", "true")
+}
+
+/// A router that gateways select.
+fn router(name: &str) -> Sidecar {
+    let labels = serde_json::json!({ "istio": "ingressgateway" });
+    Sidecar::new(name, "shop").router().with("LABELS", labels)
 }
 
 /// Every sidecar, in both variants of the protocol, with every version of Envoy; and what each is to have, as one file.

@@ -1,6 +1,6 @@
 //! What clients do once they have chosen a service: real requests through real Envoys, with what `DestinationRule`s say.
 
-mod tls;
+pub(crate) mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -146,7 +146,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
 }
 
 /// Where certificates come from.
-fn agent(socket: &std::path::Path) -> Value {
+pub(crate) fn agent(socket: &std::path::Path) -> Value {
     json!({
         "name": "sds-grpc",
         "type": "STATIC",
