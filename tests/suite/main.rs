@@ -18,6 +18,7 @@ mod deploy;
 mod destination_rule;
 mod discovery;
 mod docs;
+mod dynamic_dns;
 mod envoy_filter;
 mod envoy_static;
 mod every_envoy;

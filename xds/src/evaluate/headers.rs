@@ -99,7 +99,7 @@ impl Level<'_> {
 
 impl HeaderEdit {
     /// Makes the change.
-    pub(super) fn apply(&self, headers: &mut Headers) {
+    pub fn apply(&self, headers: &mut Headers) {
         let is_there = headers.get(&self.name).is_some();
         match self.operation {
             "remove" => headers.remove(&self.name),

@@ -1,5 +1,8 @@
 //! Matchers of texts, headers and queries.
 //!
+//! Of a header that is there several times all values count as one, joined by commas; Envoys from about 1.40 on also take each by
+//! itself.
+//!
 //! Envoy's regular expressions are RE2's and match whole texts. Those of the `regex` crate have the same syntax but for `\C` and
 //! `\Q…\E`; what does not compile matches nothing.
 
@@ -144,12 +147,12 @@ fn header_value(matcher: &HeaderMatcher, value: &str) -> (bool, String) {
 /// Why a query does not have the parameter that a matcher wants; nothing if it does.
 pub(super) fn query_parameter(matcher: &QueryParameterMatcher, query: &str) -> Option<String> {
     let name = matcher.name.as_str();
-    // Of several, Envoy looks at the first.
+    // Of several, Envoy looks at the first; it resolves no escapes.
     let value = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .find(|(key, _)| decoded(key) == name)
-        .map(|(_, value)| decoded(value));
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value);
     let (holds, wanted) = match &matcher.query_parameter_match_specifier {
         None => (value.is_some(), "there".to_owned()),
         Some(QueryParameterMatchSpecifier::PresentMatch(present)) => (
@@ -157,28 +160,12 @@ pub(super) fn query_parameter(matcher: &QueryParameterMatcher, query: &str) -> O
             if *present { "there" } else { "absent" }.to_owned(),
         ),
         Some(QueryParameterMatchSpecifier::StringMatch(wanted)) => (
-            value.as_ref().is_some_and(|value| text(wanted, value)),
+            value.is_some_and(|value| text(wanted, value)),
             in_words(wanted),
         ),
     };
     let shown = value.map_or_else(|| "missing".to_owned(), |value| format!("{value:?}"));
     (!holds).then(|| format!("query parameter {name} is {shown}; wanted: {wanted}"))
-}
-
-/// With `%41` and the like resolved.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = (*byte == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        out.push(hex.unwrap_or(*byte));
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// How many of a hundred a fraction is.
