@@ -168,7 +168,11 @@ fn common(metrics: &Metrics) -> BTreeMap<&'static str, String> {
         true => "destination",
         false => "source",
     };
-    let literal = |text: &Arc<str>| text.replace('%', "%%");
+    // Envoy refuses tags without a value.
+    let literal = |text: &Arc<str>| match &**text {
+        "" => UNKNOWN.to_owned(),
+        text => text.replace('%', "%%"),
+    };
     BTreeMap::from([
         ("reporter", reporter.to_owned()),
         ("response_flags", "%RESPONSE_FLAGS%".to_owned()),
