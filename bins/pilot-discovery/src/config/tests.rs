@@ -63,6 +63,16 @@ fn every_spelling_of_the_original_is_accepted() {
     ] {
         check(flag, |c| c.mesh_config.clone(), Some("m.yaml".into()));
     }
+    for (flag, expected) in [
+        ("", VirtualServiceMerge::Off),
+        ("--virtual-service-merge off", VirtualServiceMerge::Off),
+        (
+            "--virtual-service-merge=namespace",
+            VirtualServiceMerge::Namespace,
+        ),
+    ] {
+        check(flag, |c| c.virtual_service_merge, expected);
+    }
     for flag in ["--grpc-addr :1", "--grpcAddr :1", "--grpcAddr=1"] {
         check(flag, |c| c.grpc_addr.to_string(), ":1".into());
     }

@@ -47,6 +47,9 @@ pub(super) fn look_up(
     namespace: Option<&NamespaceName>,
     host: &Host,
 ) -> Option<Routing> {
+    if !mesh.host_rules.virtuals.routed.cover(host) {
+        return None;
+    }
     spellings(host).find_map(|host| {
         let seen = seen(mesh, namespace, &host);
         let counting = counting(mesh.config().virtual_service_merge, &seen);

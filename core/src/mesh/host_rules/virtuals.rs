@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync as Map;
 
-use super::{age, delegates, sees};
+use super::{Names, age, delegates, sees, unique};
 use crate::mesh::{Mesh, Rule};
 use crate::model::NamespaceName;
 use crate::registry::{Kind, ObjectKey};
@@ -24,6 +24,8 @@ pub(super) struct Virtuals {
     gateways: Map<Named, Arc<[Arc<Rule>]>>,
     /// By the rules that they delegate to.
     delegating: Map<Named, Arc<BTreeSet<ObjectKey>>>,
+    /// The hosts that they route on sidecars.
+    pub(super) routed: Names,
 }
 
 impl Virtuals {
@@ -31,6 +33,9 @@ impl Virtuals {
         let Some(Resolved::Virtual(resolved)) = &rule.resolved else {
             return;
         };
+        for host in unique(resolved.mesh_hosts()) {
+            self.routed.insert(&host);
+        }
         for gateway in gateways(resolved) {
             let before = self.gateways.get(&gateway).into_iter();
             let mut all: Vec<_> = before.flat_map(|all| all.iter().cloned()).collect();
@@ -50,6 +55,9 @@ impl Virtuals {
             return;
         };
         let key = &rule.meta.key;
+        for host in unique(resolved.mesh_hosts()) {
+            self.routed.remove(&host);
+        }
         for gateway in gateways(resolved) {
             let all = self.gateways.get(&gateway).into_iter();
             let others = all.flat_map(|all| all.iter());
