@@ -33,7 +33,7 @@ on_every_envoy! {
 async fn requests_go_by_host(binary: &Binary, variant: Variant) {
     let via = free_address().unwrap();
     let [web, api] = scene::backends(["web", "api"]).await;
-    let server = http_server(via.port(), &["web.test", "*.test"]);
+    let server = http_server(via.port(), &["*.test"]);
     let objects = [
         entry("web.mesh", web.address()),
         entry("api.mesh", api.address()),
