@@ -177,9 +177,11 @@ impl App {
             Ok(())
         });
         let merge = config.virtual_service_merge;
+        let scope_gateways = config.scope_gateways;
         let settings = move |config| {
             Arc::new(MeshConfig {
                 virtual_service_merge: merge,
+                scope_gateways,
                 ..config
             })
         };

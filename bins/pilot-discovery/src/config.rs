@@ -50,6 +50,8 @@ pub struct Config {
     pub mesh_config: Option<PathBuf>,
     /// Which `VirtualService`s for one host merge on sidecars.
     pub virtual_service_merge: VirtualServiceMerge,
+    /// Whether `Gateway`s select routers of their own namespace only.
+    pub scope_gateways: bool,
     /// The name of the cluster that the sources belong to.
     pub cluster_id: String,
     /// Whether to become ready although there are policies that nothing enforces.
@@ -177,6 +179,7 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
             .or_else(|| Path::new(MESH_CONFIG).exists().then(|| MESH_CONFIG.into())),
         cluster_id: args.cluster_id,
         virtual_service_merge: args.virtual_service_merge,
+        scope_gateways: args.scope_gateway_to_namespace,
         allow_unenforced_security: args.allow_unenforced_security,
         grpc_addr: args.grpc_addr,
         http_addr: args.http_addr,

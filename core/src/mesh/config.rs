@@ -201,6 +201,8 @@ pub struct MeshConfig {
     pub cluster_local: BTreeSet<Host>,
     /// Which `VirtualService`s for one host merge on sidecars.
     pub virtual_service_merge: VirtualServiceMerge,
+    /// Whether gateways select routers of their own namespace only.
+    pub scope_gateways: bool,
     /// What bootstraps are made from.
     pub default_config: ProxyDefaults,
     /// What proxies report to, by name.
@@ -253,6 +255,7 @@ impl Default for MeshConfig {
             proxy_http_port: None,
             cluster_local: BTreeSet::new(),
             virtual_service_merge: VirtualServiceMerge::default(),
+            scope_gateways: false,
             default_config: ProxyDefaults::default(),
             providers: built_in_providers(),
             default_providers: DefaultProviders::default(),

@@ -22,13 +22,17 @@ impl Mesh {
             .map(|(_, rule)| rule)
     }
 
-    /// The gateways that select a router with these labels, wherever they are, by namespace and name.
+    /// The gateways that select a router with these labels, by namespace and name: wherever they are, or those of the router's
+    /// own namespace where mesh config says so.
     pub fn gateways_selecting<'a>(
         &'a self,
+        namespace: &'a NamespaceName,
         labels: &'a Labels,
     ) -> impl Iterator<Item = &'a Arc<Gateway>> {
+        let anywhere = !self.config().scope_gateways;
         let all = self.rules_of("Gateway").filter_map(|rule| rule.gateway());
-        all.filter(|gateway| labels.selected_by(&gateway.selector))
+        all.filter(move |gateway| anywhere || gateway.key.namespace == *namespace)
+            .filter(|gateway| labels.selected_by(&gateway.selector))
     }
 }
 

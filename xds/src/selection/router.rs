@@ -117,7 +117,7 @@ pub(super) fn router_clusters(mesh: &Mesh, proxy: &Proxy) -> Option<RouterCluste
     if !proxy.is_router() {
         return None;
     }
-    let mut all = mesh.gateways_selecting(&proxy.labels);
+    let mut all = mesh.gateways_selecting(&proxy.namespace, &proxy.labels);
     let by_server_name = all.any(|gateway| {
         let mut servers = gateway.servers.iter();
         servers.any(|server| server.security == Security::AutoPassthrough)
@@ -129,7 +129,7 @@ pub(super) fn router_clusters(mesh: &Mesh, proxy: &Proxy) -> Option<RouterCluste
 }
 
 fn gateways(mesh: &Mesh, proxy: &Proxy) -> Arc<[ObjectKey]> {
-    let all = mesh.gateways_selecting(&proxy.labels);
+    let all = mesh.gateways_selecting(&proxy.namespace, &proxy.labels);
     all.map(|gateway| gateway.key.clone()).collect()
 }
 

@@ -94,6 +94,14 @@ pub(super) struct DiscoveryArgs {
     )]
     pub virtual_service_merge: VirtualServiceMerge,
 
+    /// Let Gateways select routers of their own namespace only, as PILOT_SCOPE_GATEWAY_TO_NAMESPACE in the environment does.
+    #[arg(
+        long,
+        env = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE",
+        help_heading = "Sources"
+    )]
+    pub scope_gateway_to_namespace: bool,
+
     /// The DNS suffix of hosts, for platforms whose names are short.
     #[arg(
         long,

@@ -38,6 +38,7 @@ fn complete(written: &spec::MeshConfig) -> MeshConfig {
     let default = MeshConfig::default();
     MeshConfig {
         cluster_local: default.cluster_local,
+        scope_gateways: default.scope_gateways,
         virtual_service_merge: default.virtual_service_merge,
         root_namespace: named(
             &written.root_namespace,

@@ -1,6 +1,6 @@
 //! Who gets what of a router's ports.
 
-use pilothouse_core::mesh::Mesh;
+use pilothouse_core::mesh::{Mesh, MeshConfig};
 use pilothouse_core::model::{Proxy, Resolution};
 use serde_json::{Value, json};
 
@@ -330,6 +330,14 @@ fn routers_are_selected_by_labels_wherever_they_are() {
     let gateways = &selection.router().unwrap().gateways.gateways;
     let names: Vec<_> = gateways.iter().map(|key| &*key.name).collect();
     assert_eq!(names, ["one"]);
+    let mut scoped = mesh.clone();
+    scoped.set_config(Arc::new(MeshConfig {
+        scope_gateways: true,
+        ..MeshConfig::default()
+    }));
+    let selection = Selection::of(&scoped, &proxy);
+    let gateways = &selection.router().unwrap().gateways.gateways;
+    assert!(gateways.is_empty(), "it is in another namespace");
     assert_eq!(
         made(&mesh, &router_proxy()),
         Made {
