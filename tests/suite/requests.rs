@@ -29,6 +29,7 @@ macro_rules! topics {
 
 topics! {
     actions
+    gateways
     headers
     l4
     paths

@@ -11,7 +11,7 @@ use pilothouse_tests::sidecar::Sidecar;
 use pilothouse_xds::evaluate::Configuration;
 use pilothouse_xds::json::from_json;
 use pilothouse_xds::resource::ResourceType;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::table::{self, Row};
 use super::{ask, evaluated};
@@ -74,7 +74,7 @@ impl Topic {
         let mut wrong = Vec::new();
         for version in versions {
             let binary = Binary::find_version(version).unwrap();
-            let sidecar = Sidecar::new(self.name, "shop");
+            let sidecar = self.proxy();
             let discovery = world.discovery.addresses().grpc;
             let envoy = sidecar
                 .start(&binary, discovery, world.dir())
@@ -115,6 +115,18 @@ impl Topic {
             self.rows.len(),
             wrong.join("\n")
         );
+    }
+
+    /// Who gets the configuration: a sidecar, and of gateways the router that they select.
+    fn proxy(&self) -> Sidecar {
+        let sidecar = Sidecar::new(self.name, "shop");
+        match self.name {
+            "gateways" => {
+                let labels = json!({ "istio": "ingressgateway" });
+                sidecar.router().with("LABELS", labels)
+            }
+            _ => sidecar,
+        }
     }
 
     /// Where a request goes; ports that are written in it become the real ones.
