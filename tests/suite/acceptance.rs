@@ -127,7 +127,9 @@ async fn everything_that_sidecars_say() {
         captured("redirect"),
         bound("none"),
         captured("ingress").with("LABELS", labels()),
-        bound("ingress-none").with("LABELS", labels()),
+        bound("ingress-none")
+            .at([127, 0, 0, 1].into())
+            .with("LABELS", labels()),
         foreign,
     ];
     check(&files, None, &sidecars).await;
