@@ -159,7 +159,7 @@ fn others(files: &Offline, hosts: &BTreeSet<Host>, used: &[Used]) -> Vec<Other> 
             Some(Resolved::Destination(rule)) => speaks_of(std::slice::from_ref(&rule.host), hosts),
             _ => matches!(spec, RuleSpec::EnvoyFilter(_)) && causes.contains(key),
         };
-        let lost = lost(files, key);
+        let lost = lost(files, key, &causes);
         if !speaks || (used.iter().any(|used| used.object == name) && lost.is_empty()) {
             continue;
         }
@@ -233,19 +233,23 @@ fn absent(files: &Offline, resolved: Option<&Resolved>, winners: &[VirtualServic
     }
 }
 
-fn lost(files: &Offline, key: &ObjectKey) -> Vec<String> {
+/// What it has lost to rules that have a part in this proxy's configuration: others do not concern it.
+fn lost(files: &Offline, key: &ObjectKey, causes: &BTreeSet<ObjectKey>) -> Vec<String> {
     let of_it = files
         .status
         .objects()
         .filter(|(source, _)| source.object == *key);
     let lost: BTreeSet<&Lost> = of_it.flat_map(|(_, status)| &status.lost).collect();
     lost.into_iter()
+        .filter(|lost| causes.contains(&lost.to.object))
         .map(|lost| {
             let winner = &lost.to.object;
-            format!(
-                "it lost to {} {}/{}: {}",
-                winner.kind, winner.namespace, winner.name, lost.why
-            )
+            let winner = format!("{} {}/{}", winner.kind, winner.namespace, winner.name);
+            if lost.why.contains(&winner) {
+                format!("it lost: {}", lost.why)
+            } else {
+                format!("it lost to {winner}: {}", lost.why)
+            }
         })
         .collect()
 }
