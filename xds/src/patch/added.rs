@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::listener::v3::Listener;
 use pilothouse_core::rules::resolve::envoy_filter::{ApplyTo, Patch};
 
 use super::{Decoded, Outcome, uses};
-use crate::resource::{Cause, Name, Uses};
+use crate::resource::{Cause, Name};
 use crate::translate::{Message, Output};
 
 /// What these patches add. Of several with one name, the first counts.
@@ -43,7 +43,7 @@ fn one(patch: &Decoded) -> Result<Output, String> {
     };
     Ok(Output {
         name: Name::from(name),
-        uses: uses::of(&message).unwrap_or_else(Uses::default),
+        uses: uses::of(&message).unwrap_or_default(),
         message,
         causes: [Cause::Rule(patch.patch.rule.clone())].into(),
     })

@@ -29,7 +29,8 @@ pub fn check(meta: &Meta, spec: &RuleSpec) -> Vec<Problem> {
     };
     let filter = envoy_filter(meta, spec);
     let all = filter.patches.iter();
-    all.filter_map(|patch| Decoded::new(patch).err()).collect()
+    all.filter_map(|(_, patch)| Decoded::new(patch).err())
+        .collect()
 }
 
 impl Decoded {

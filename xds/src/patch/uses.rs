@@ -61,7 +61,11 @@ impl Found {
             Value::List(items) => items.iter().for_each(|item| self.value(item, depth)),
             Value::Map(entries) =>
             {
-                #[expect(clippy::iter_over_hash_type, reason = "what is found is kept in order")]
+                #[expect(
+                    clippy::iter_over_hash_type,
+                    clippy::for_kv_map,
+                    reason = "what is found is kept in order"
+                )]
                 for (_, value) in entries {
                     self.value(value, depth);
                 }

@@ -2,8 +2,6 @@
 
 mod names;
 
-use std::cmp::Ordering;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -32,8 +30,8 @@ pub struct EnvoyFilter {
     pub priority: i32,
     /// The workloads whose proxies are concerned; `None`: all.
     pub selector: Option<Labels>,
-    /// Its changes, as they stand.
-    pub patches: Vec<Arc<Patch>>,
+    /// Its changes as they stand, each with whose configuration it is about.
+    pub patches: Vec<(Option<ProxyMatch>, Arc<Patch>)>,
 }
 
 /// A change of what Envoy gets.
@@ -49,8 +47,6 @@ pub struct Patch {
     pub operation: Operation,
     /// What the changed things are for.
     pub context: Context,
-    /// Whose they are.
-    pub proxy: Option<ProxyMatch>,
     /// Which of them.
     pub object: ObjectMatch,
     /// What is put in place: Envoy's own message as JSON.
@@ -60,7 +56,7 @@ pub struct Patch {
 }
 
 /// Whose configuration is changed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyMatch {
     /// The version that the proxy says it has; `None`: any, and none.
     pub version: Option<Pattern>,
@@ -169,7 +165,6 @@ pub fn envoy_filter(meta: &Meta, spec: &spec::EnvoyFilter) -> EnvoyFilter {
             .map(|selector| selector.labels.clone()),
         patches: patches
             .filter_map(|(index, patch)| self::patch(&meta.key, index, patch))
-            .map(Arc::new)
             .collect(),
     }
 }
@@ -199,22 +194,20 @@ pub fn patches_for(mesh: &Mesh, proxy: &Proxy) -> Vec<Arc<Patch>> {
     filters.sort_by_key(|filter| filter.priority);
     let patches = filters.into_iter().flat_map(|filter| &filter.patches);
     patches
-        .filter(|patch| patch.is_for(proxy))
-        .cloned()
+        .filter(|(of, patch)| {
+            patch.is_for(proxy.id.kind) && of.as_ref().is_none_or(|of| of.matches(proxy))
+        })
+        .map(|(_, patch)| patch.clone())
         .collect()
 }
 
 impl Patch {
-    fn is_for(&self, proxy: &Proxy) -> bool {
-        let context = match self.context {
+    fn is_for(&self, kind: ProxyKind) -> bool {
+        match self.context {
             Context::Any => true,
-            Context::SidecarInbound | Context::SidecarOutbound => {
-                proxy.id.kind == ProxyKind::Sidecar
-            }
-            Context::Gateway => proxy.id.kind == ProxyKind::Router,
-        };
-        let of = self.proxy.as_ref();
-        context && of.is_none_or(|of| of.matches(proxy))
+            Context::SidecarInbound | Context::SidecarOutbound => kind == ProxyKind::Sidecar,
+            Context::Gateway => kind == ProxyKind::Router,
+        }
     }
 }
 
@@ -255,26 +248,12 @@ impl PartialEq for Pattern {
 
 impl Eq for Pattern {}
 
-impl PartialOrd for Pattern {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Pattern {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.as_str().cmp(other.0.as_str())
-    }
-}
-
-impl Hash for Pattern {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.as_str().hash(state);
-    }
-}
-
 /// `None` for what has no effect.
-fn patch(rule: &ObjectKey, index: usize, said: &written::ConfigPatch) -> Option<Patch> {
+fn patch(
+    rule: &ObjectKey,
+    index: usize,
+    said: &written::ConfigPatch,
+) -> Option<(Option<ProxyMatch>, Arc<Patch>)> {
     let patch = said.patch.as_ref()?;
     let known = said.apply_to.operations().contains(&patch.operation);
     if !known || said.apply_to == ApplyTo::Bootstrap {
@@ -283,17 +262,18 @@ fn patch(rule: &ObjectKey, index: usize, said: &written::ConfigPatch) -> Option<
     let matching = said.matching.as_ref();
     let value = patch.value.as_ref().map(|value| value.0.to_string());
     let removes = patch.operation == Operation::Remove;
-    Some(Patch {
+    let proxy = matching.and_then(|of| of.proxy.as_ref()).map(proxy);
+    let patch = Patch {
         rule: rule.clone(),
         index,
         apply_to: said.apply_to,
         operation: patch.operation,
         context: matching.map(|of| of.context).unwrap_or_default(),
-        proxy: matching.and_then(|of| of.proxy.as_ref()).map(proxy),
         object: matching.map_or(ObjectMatch::All, object),
         value: value.filter(|_| !removes).map(Arc::from),
         filter_class: patch.filter_class,
-    })
+    };
+    Some((proxy, Arc::new(patch)))
 }
 
 fn proxy(of: &spec_match::ProxyMatch) -> ProxyMatch {
