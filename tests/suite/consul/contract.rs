@@ -1,25 +1,30 @@
 //! The contract of registries, on a real cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use anyhow::ensure;
 use async_trait::async_trait;
-use pilothouse_consul::client::{Client, Settings};
+use pilothouse_consul::client::{Client, ConsulApi, Query, Settings};
 use pilothouse_consul::{ConsulConfig, ConsulRegistry};
 use pilothouse_core::model::{Host, ServiceKey};
 use pilothouse_core::registry::Registry;
-use pilothouse_core::registry::contract::{Fixture, PORT, World, every_check};
+use pilothouse_core::registry::contract::{Fixture, PORT, SERVICES, World, every_check};
 use pilothouse_tests::consul::{Binary, Cluster};
+use pilothouse_tests::wait::eventually;
 use serde_json::json;
 
 use super::setting::Wire;
-use crate::world::Scratch;
+use crate::world::{SOON, Scratch};
 
 /// The registry reaches the cluster over a wire that can be cut.
 struct OnCluster {
     cluster: Cluster,
     wire: Wire,
-    registered: BTreeSet<String>,
+    /// A client that nothing cuts off.
+    direct: Client,
+    registered: BTreeMap<String, (&'static str, Ipv4Addr)>,
     _dir: Scratch,
 }
 
@@ -31,10 +36,12 @@ impl OnCluster {
             .await
             .unwrap();
         let wire = Wire::to(cluster.address()).await;
+        let direct = client(cluster.address());
         Self {
+            direct,
             cluster,
             wire,
-            registered: BTreeSet::new(),
+            registered: BTreeMap::new(),
             _dir: dir,
         }
     }
@@ -43,10 +50,7 @@ impl OnCluster {
 #[async_trait]
 impl Fixture for OnCluster {
     fn registry(&self) -> Arc<dyn Registry> {
-        let client = Client::new(Settings {
-            address: self.wire.address().to_string().parse().unwrap(),
-            ..Settings::default()
-        });
+        let client = client(self.wire.address());
         Arc::new(ConsulRegistry::new(
             ConsulConfig::default(),
             Arc::new(client),
@@ -61,21 +65,46 @@ impl Fixture for OnCluster {
     }
 
     async fn apply(&mut self, world: &World) {
-        let mut wanted = BTreeSet::new();
+        // An instance that moves keeps its id: then nobody sees it at both places.
+        let mut wanted = BTreeMap::new();
         for (service, ips) in &world.services {
-            for ip in ips {
-                let id = format!("{service}-{ip}");
-                let definition = json!({"id": id, "name": service, "address": ip.to_string(), "port": PORT, "meta": {"protocol": "http"}});
-                if !self.registered.contains(&id) {
-                    self.cluster.register(definition).await.unwrap();
-                }
-                wanted.insert(id);
+            for (at, ip) in ips.iter().enumerate() {
+                wanted.insert(format!("{service}-{at}"), (*service, *ip));
             }
         }
-        for id in self.registered.difference(&wanted) {
+        for (id, (service, ip)) in &wanted {
+            if self.registered.get(id) != Some(&(*service, *ip)) {
+                let definition = json!({
+                    "id": id, "name": service, "address": ip.to_string(), "port": PORT, "meta": {"protocol": "http"},
+                });
+                self.cluster.register(definition).await.unwrap();
+            }
+        }
+        for id in self
+            .registered
+            .keys()
+            .filter(|id| !wanted.contains_key(*id))
+        {
             self.cluster.deregister(id).await.unwrap();
         }
         self.registered = wanted;
+        // What an agent is told reaches the catalog a moment later.
+        eventually("the catalog is so", SOON, async || {
+            for service in SERVICES {
+                let found = self.direct.health(service, &Query::default()).await?.value;
+                let ips: BTreeSet<Ipv4Addr> = found
+                    .iter()
+                    .filter_map(|one| one.service.address.parse().ok())
+                    .collect();
+                ensure!(
+                    ips == world.services.get(service).cloned().unwrap_or_default(),
+                    "{service} has {ips:?}"
+                );
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
 
     async fn break_source(&mut self) {
@@ -90,6 +119,13 @@ impl Fixture for OnCluster {
         // One query alone cannot be made to fail: the scripted agent does that.
         false
     }
+}
+
+fn client(address: SocketAddr) -> Client {
+    Client::new(Settings {
+        address: address.to_string().parse().unwrap(),
+        ..Settings::default()
+    })
 }
 
 #[tokio::test]

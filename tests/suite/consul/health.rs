@@ -19,6 +19,11 @@ const REQUESTS: usize = 24;
 
 /// Waits until exactly these backends answer.
 pub(super) async fn only(via: SocketAddr, expected: &[&str]) {
+    only_within(via, expected, SOON).await;
+}
+
+/// The same with this patience.
+pub(super) async fn only_within(via: SocketAddr, expected: &[&str], within: Duration) {
     let expected: BTreeSet<String> = expected.iter().map(|name| (*name).to_owned()).collect();
     let asked = async || {
         let mut seen = BTreeSet::new();
@@ -30,7 +35,7 @@ pub(super) async fn only(via: SocketAddr, expected: &[&str]) {
         ensure!(seen == expected, "{seen:?} answer");
         Ok(())
     };
-    eventually(&format!("exactly {expected:?} answer"), SOON, asked)
+    eventually(&format!("exactly {expected:?} answer"), within, asked)
         .await
         .unwrap();
 }

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use pilothouse_tests::traffic::{Target, Traffic};
 use pilothouse_tests::wait::eventually;
 
-use super::health::only;
+use super::health::{only, only_within};
 use super::setting::{Setting, backends, instance};
 use crate::world::SOON;
 
@@ -69,7 +69,7 @@ async fn a_leader_and_then_the_whole_cluster_are_lost_and_come_back() {
     }
     setting.cluster.has_leader().await.unwrap();
     setting.cluster.register(instance("web", c)).await.unwrap();
-    only(via, &["a", "b", "c"]).await;
+    only_within(via, &["a", "b", "c"], 2 * SOON).await;
     let report = flowing.stop().await;
     assert_eq!(report.failed, [], "of {} requests", report.sent);
 }
@@ -101,7 +101,8 @@ async fn a_snapshot_that_is_restored_takes_nothing_away_at_once() {
     // The agent that knows of it registers it again, which is how Consul heals.
     only(via, &["a", "b"]).await;
     setting.cluster.deregister("web-b").await.unwrap();
-    only(via, &["a"]).await;
+    // What the restored catalog lacked is doubted for a while.
+    only_within(via, &["a"], AWAY + 2 * SOON).await;
     let report = flowing.stop().await;
     assert_eq!(report.failed, [], "of {} requests", report.sent);
 }

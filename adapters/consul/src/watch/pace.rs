@@ -11,7 +11,7 @@ const BURST: u32 = 4;
 const REFILL: Duration = Duration::from_millis(500);
 /// The first pause after a failure, and the longest.
 const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// The pace of one loop.
 #[derive(Debug)]
