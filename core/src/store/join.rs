@@ -150,6 +150,7 @@ impl Join {
         for key in mem::take(&mut self.due.rules) {
             self.settle_rule(&key);
         }
+        self.report_routing();
         for id in mem::take(&mut self.due.workloads) {
             self.settle_workload(&id);
         }

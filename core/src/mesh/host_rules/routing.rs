@@ -58,7 +58,7 @@ pub(super) fn look_up(
 }
 
 /// The rules for a host as it is written that clients in `namespace` see, the oldest first; for `None`, that all clients see.
-pub(super) fn seen<'a>(
+fn seen<'a>(
     mesh: &'a Mesh,
     namespace: Option<&NamespaceName>,
     host: &Host,
@@ -73,19 +73,26 @@ pub(super) fn seen<'a>(
 }
 
 /// Those that count, of all rules for a host that somebody sees, the oldest first.
-pub(super) fn counting<'a>(
+fn counting<'a>(
     merge: VirtualServiceMerge,
     seen: &[&'a Arc<VirtualService>],
 ) -> Vec<&'a Arc<VirtualService>> {
     let Some(oldest) = seen.first() else {
         return Vec::new();
     };
+    let counting = seen.iter().filter(|rule| counts(merge, oldest, rule));
+    counting.copied().collect()
+}
+
+/// Whether a rule counts for a host for which `oldest` is the oldest that is seen.
+pub(super) fn counts(
+    merge: VirtualServiceMerge,
+    oldest: &VirtualService,
+    rule: &VirtualService,
+) -> bool {
     match merge {
-        VirtualServiceMerge::Off => vec![oldest],
-        VirtualServiceMerge::Namespace => {
-            let same = |rule: &&&Arc<VirtualService>| rule.key.namespace == oldest.key.namespace;
-            seen.iter().filter(same).copied().collect()
-        }
+        VirtualServiceMerge::Off => rule.key == oldest.key,
+        VirtualServiceMerge::Namespace => rule.key.namespace == oldest.key.namespace,
     }
 }
 

@@ -1,15 +1,17 @@
 //! Which `VirtualService`s route what, to whom.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::mesh::{ExportTo, Mesh, MeshConfig, Rule, Source, VirtualServiceMerge};
 use crate::model::{Host, NamespaceName};
 use crate::registry::{Meta, ObjectKey, RegistryId};
 use crate::rules::resolve::{HttpAction, HttpRoute, StringMatch, VirtualService};
-use crate::rules::{Resolved, RuleSpec};
+use crate::rules::{HostKind, Resolved, RuleSpec};
 
 const KIND: &str = "VirtualService";
 
@@ -350,4 +352,48 @@ fn rules_of_a_gateway_come_by_age() {
     assert_eq!(all(&mesh), ["old", "b"]);
     put(&mut mesh, "z/old", 3, &spec("old"));
     assert_eq!(all(&mesh), ["b", "old"]);
+}
+
+proptest! {
+    #[test]
+    fn who_is_not_heard_is_who_is_seen_and_does_not_count(
+        rules in prop::collection::vec((prop::sample::select(vec!["x", "y", "z"]), 0..3_i64, prop::sample::select(exports())), 0..6),
+        merge: bool,
+        own_by_default: bool,
+    ) {
+        let mut mesh = Mesh::default();
+        let mut config = MeshConfig::default();
+        if merge {
+            config.virtual_service_merge = VirtualServiceMerge::Namespace;
+        }
+        if own_by_default {
+            let namespaces = ["y".into()].into();
+            config.default_virtual_service_export_to = ExportTo::Some { own: true, namespaces };
+        }
+        mesh.set_config(Arc::new(config));
+        for (index, (namespace, second, export_to)) in rules.iter().enumerate() {
+            plain(&mut mesh, &format!("{namespace}/{index}"), *second, &["a.com"], export_to);
+        }
+        let mut expected: BTreeMap<ObjectKey, BTreeSet<bool>> = BTreeMap::new();
+        for client in ["x", "y", "z", "other", "any"].map(NamespaceName::from) {
+            let found = mesh.host_rules(Some(&client), &host("a.com"), None);
+            let routing = found.and_then(|found| found.routing);
+            for rule in mesh.all_rules_of_host(HostKind::Virtual, &host("a.com")) {
+                let Some(Resolved::Virtual(rule)) = &rule.resolved else { continue };
+                if mesh.sees_virtual_service(&client, rule) {
+                    let heard = routing.as_ref().is_some_and(|routing| routing.rules.contains(&rule.key));
+                    expected.entry(rule.key.clone()).or_default().insert(heard);
+                }
+            }
+        }
+        expected.retain(|_, heard| heard.contains(&false));
+        let unheard = mesh.unheard(&host("a.com")).into_iter();
+        let found: BTreeMap<_, _> = unheard.map(|unheard| (unheard.rule, unheard.in_part)).collect();
+        let expected: BTreeMap<_, _> = expected.into_iter().map(|(key, heard)| (key, heard.contains(&true))).collect();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+fn exports() -> Vec<&'static [&'static str]> {
+    vec![&[], &["*"], &["."], &["x", "other"], &["."], &["z"]]
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rpds::RedBlackTreeMapSync as Map;
 
-use super::{Names, age, delegates, sees, unique};
+use super::{Names, delegates, sees, unique};
 use crate::mesh::{Mesh, Rule};
 use crate::model::NamespaceName;
 use crate::registry::{Kind, ObjectKey};
@@ -16,12 +17,14 @@ const KIND: &str = "VirtualService";
 
 /// A namespace and a name.
 type Named = (NamespaceName, Arc<str>);
+/// When a rule was made, its name and its namespace.
+type Age = (Option<Timestamp>, Arc<str>, NamespaceName);
 
 /// The `VirtualService`s in force.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Virtuals {
-    /// By gateway; the oldest first.
-    gateways: Map<Named, Arc<[Arc<Rule>]>>,
+    /// By gateway and age.
+    gateways: Map<(Named, Age), Arc<Rule>>,
     /// By the rules that they delegate to.
     delegating: Map<Named, Arc<BTreeSet<ObjectKey>>>,
     /// The hosts that they route on sidecars.
@@ -37,11 +40,7 @@ impl Virtuals {
             self.routed.insert(&host);
         }
         for gateway in gateways(resolved) {
-            let before = self.gateways.get(&gateway).into_iter();
-            let mut all: Vec<_> = before.flat_map(|all| all.iter().cloned()).collect();
-            all.push(rule.clone());
-            all.sort_by(|a, b| age(a).cmp(&age(b)));
-            self.gateways.insert_mut(gateway, all.into());
+            self.gateways.insert_mut((gateway, age(rule)), rule.clone());
         }
         for to in delegates_of(resolved) {
             let mut all = self.delegating(&to);
@@ -59,17 +58,7 @@ impl Virtuals {
             self.routed.remove(&host);
         }
         for gateway in gateways(resolved) {
-            let all = self.gateways.get(&gateway).into_iter();
-            let others = all.flat_map(|all| all.iter());
-            let others: Arc<[_]> = others
-                .filter(|other| other.meta.key != *key)
-                .cloned()
-                .collect();
-            if others.is_empty() {
-                self.gateways.remove_mut(&gateway);
-            } else {
-                self.gateways.insert_mut(gateway, others);
-            }
+            self.gateways.remove_mut(&(gateway, age(rule)));
         }
         for to in delegates_of(resolved) {
             let mut all = self.delegating(&to);
@@ -98,10 +87,11 @@ impl Mesh {
         name: &str,
     ) -> Vec<Arc<VirtualService>> {
         let at = (namespace.clone(), Arc::from(name));
-        let rules = self.host_rules.virtuals.gateways.get(&at).into_iter();
+        let first = (at.clone(), (None, "".into(), NamespaceName::default()));
+        let rules = self.host_rules.virtuals.gateways.range(first..);
         rules
-            .flat_map(|rules| rules.iter())
-            .filter_map(|rule| virtual_service(rule))
+            .take_while(|((gateway, _), _)| *gateway == at)
+            .filter_map(|(_, rule)| virtual_service(rule))
             .map(|rule| delegates::complete(self, rule))
             .collect()
     }
@@ -155,6 +145,11 @@ pub(super) fn key(to: &DelegateRef) -> ObjectKey {
         namespace: to.namespace.clone(),
         name: to.name.clone(),
     }
+}
+
+fn age(rule: &Rule) -> Age {
+    let key = &rule.meta.key;
+    (rule.meta.created, key.name.clone(), key.namespace.clone())
 }
 
 fn gateways(rule: &VirtualService) -> BTreeSet<Named> {

@@ -26,6 +26,7 @@ pub(super) struct Table {
     declared: HashMap<ObjectKey, Declared, RandomState>,
     told: destinations::Told,
     unheard: virtuals::Unheard,
+    routing: virtuals::Due,
     telemetry: telemetry::Told,
 }
 
@@ -102,7 +103,7 @@ impl Join {
             for rule in before.iter().chain(&after) {
                 self.report_destination_conflicts(rule);
             }
-            self.report_routing(before.as_deref(), after.as_deref());
+            self.note_routing(before.as_deref(), after.as_deref());
         }
     }
 

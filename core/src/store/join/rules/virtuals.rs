@@ -1,6 +1,7 @@
 //! `VirtualService`s for one host: who is not heard by sidecars. And those that delegate: to whom in vain.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use super::super::Join;
 use crate::mesh::{MeshConfig, Rule, Source, VirtualServiceMerge};
@@ -12,33 +13,42 @@ use crate::status::{Contest, Lost};
 /// Who has been told to be unheard, by host.
 pub(super) type Unheard = BTreeMap<Host, BTreeSet<Source>>;
 
+/// Of what somebody may have to be told.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    hosts: BTreeSet<Host>,
+    rules: BTreeSet<ObjectKey>,
+}
+
 impl Join {
-    /// Tells the authors of all rules for the hosts of a rule that changed whether they are heard, and those that delegate to
-    /// it what became of that.
-    pub(super) fn report_routing(&mut self, before: Option<&Rule>, after: Option<&Rule>) {
-        let mut hosts = BTreeSet::new();
+    /// What authors may have to be told because a rule changed: those of all rules for its hosts, and of those that delegate
+    /// to it.
+    pub(super) fn note_routing(&mut self, before: Option<&Rule>, after: Option<&Rule>) {
         for rule in before.into_iter().chain(after) {
             if let Some(resolved @ Resolved::Virtual(_)) = &rule.resolved {
-                hosts.extend(resolved.hosts());
+                self.rules.routing.hosts.extend(resolved.hosts());
+                self.rules.routing.rules.insert(rule.meta.key.clone());
             }
-        }
-        for host in hosts {
-            self.report_unheard(&host);
         }
         if let Some(before) = before
             && after.is_none_or(|after| after.source != before.source)
         {
             self.status.references(&before.source, BTreeSet::new());
         }
-        if let Some(rule) = after {
-            self.report_delegation(rule);
+    }
+
+    /// Tells authors whether their rules are heard, and what became of what they delegate, as far as that may have changed.
+    pub(in super::super) fn report_routing(&mut self) {
+        let Due { hosts, rules } = mem::take(&mut self.rules.routing);
+        for host in hosts {
+            self.report_unheard(&host);
         }
-        let Some(key) = before.or(after).map(|rule| &rule.meta.key) else {
-            return;
-        };
-        let roots: Vec<_> = self.mesh.delegating_to(key).cloned().collect();
-        for root in roots {
-            self.report_delegation(&root);
+        let roots = rules.iter().flat_map(|key| self.mesh.delegating_to(key));
+        let roots: BTreeSet<_> = roots.map(|root| root.meta.key.clone()).collect();
+        for key in rules.union(&roots) {
+            if let Some(rule) = self.mesh.rule(key) {
+                self.report_delegation(rule);
+            }
         }
     }
 
