@@ -53,7 +53,7 @@ pub(super) async fn retries(binary: &Binary, variant: Variant) {
             "route": to_web(),
         },
     ]);
-    let (via, [web, _], scene) = scene(binary, variant, http).await;
+    let (via, [web, _copy], scene) = scene(binary, variant, http).await;
     let check = async |kind: &str, path: &str, status: u16, attempts: usize| {
         let headers = [("x-kind", kind)];
         let reply = ask(via, Ask::get(path).with(&headers)).await.unwrap();
@@ -100,14 +100,16 @@ pub(super) async fn faults(binary: &Binary, variant: Variant) {
         },
         { "route": to_web() },
     ]);
-    let (via, [web, _], scene) = scene(binary, variant, http).await;
+    let (via, [web, _copy], scene) = scene(binary, variant, http).await;
     let get = async |path: &str| ask(via, Ask::get(path)).await.unwrap();
     let begun = Instant::now();
     assert_eq!(get("/delay").await.status, 200);
     assert!(begun.elapsed() >= DELAY, "{:?}", begun.elapsed());
     assert_eq!(web.take().len(), 1);
     assert_eq!(get("/abort").await.status, 418);
-    assert_eq!(get("/grpc").await.status, 503);
+    let call = [("content-type", "application/grpc")];
+    let reply = ask(via, Ask::get("/grpc").with(&call)).await.unwrap();
+    assert_eq!((reply.status, reply.header("grpc-status")), (200, "14"));
     assert_eq!(get("/").await.status, 200);
     assert_eq!(web.take().len(), 1, "what is aborted gets nowhere");
     let mut failed = 0;
@@ -128,7 +130,7 @@ pub(super) async fn mirrors(binary: &Binary, variant: Variant) {
         { "match": at("/some"), "mirrors": mirror(json!({ "value": 25 })), "route": to_web() },
         { "match": at("/no"), "mirrors": mirror(json!({ "value": 0 })), "route": to_web() },
     ]);
-    let (via, [_, copy], scene) = scene(binary, variant, http).await;
+    let (via, [_web, copy], scene) = scene(binary, variant, http).await;
     let get = async |path: &str| {
         let reply = ask(via, Ask::get(path)).await.unwrap();
         assert_eq!((reply.status, &*reply.body), (200, "web"));
