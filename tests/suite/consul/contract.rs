@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::ensure;
 use async_trait::async_trait;
 use pilothouse_consul::client::{Client, ConsulApi, Query, Settings};
 use pilothouse_consul::{ConsulConfig, ConsulRegistry};
@@ -12,7 +12,6 @@ use pilothouse_core::model::{Host, ServiceKey};
 use pilothouse_core::registry::Registry;
 use pilothouse_core::registry::contract::{Fixture, PORT, SERVICES, World, every_check};
 use pilothouse_tests::consul::{Binary, Cluster};
-use pilothouse_tests::wait::eventually;
 use serde_json::json;
 
 use super::setting::Wire;
@@ -89,22 +88,12 @@ impl Fixture for OnCluster {
         }
         self.registered = wanted;
         // What an agent is told reaches the catalog a moment later.
-        eventually("the catalog is so", SOON, async || {
-            for service in SERVICES {
-                let found = self.direct.health(service, &Query::default()).await?.value;
-                let ips: BTreeSet<Ipv4Addr> = found
-                    .iter()
-                    .filter_map(|one| one.service.address.parse().ok())
-                    .collect();
-                ensure!(
-                    ips == world.services.get(service).cloned().unwrap_or_default(),
-                    "{service} has {ips:?}"
-                );
+        let shown = async {
+            while !shows(&self.direct, world).await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Ok(())
-        })
-        .await
-        .unwrap();
+        };
+        tokio::time::timeout(SOON, shown).await.unwrap();
     }
 
     async fn break_source(&mut self) {
@@ -119,6 +108,19 @@ impl Fixture for OnCluster {
         // One query alone cannot be made to fail: the scripted agent does that.
         false
     }
+}
+
+/// Whether the catalog is like this.
+async fn shows(client: &Client, world: &World) -> bool {
+    for service in SERVICES {
+        let found = client.health(service, &Query::default()).await.unwrap();
+        let addresses = found.value.iter().map(|one| &one.service.address);
+        let ips: BTreeSet<Ipv4Addr> = addresses.filter_map(|ip| ip.parse().ok()).collect();
+        if ips != world.services.get(service).cloned().unwrap_or_default() {
+            return false;
+        }
+    }
+    true
 }
 
 fn client(address: SocketAddr) -> Client {
