@@ -39,4 +39,5 @@ mod telemetry;
 mod template;
 mod virtual_service;
 mod warming;
+mod workload;
 mod world;

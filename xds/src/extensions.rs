@@ -69,6 +69,8 @@ pub(crate) const WITHOUT_QUERY: &str = "%REQ_WITHOUT_QUERY";
 
 /// The oldest Envoy that all of this is tested with.
 const OLDEST: (u32, u32, u32) = (1, 36, 0);
+/// The oldest Envoy that is known to count what it logs.
+const COUNTING: (u32, u32, u32) = (1, 40, 0);
 
 impl Extension {
     /// All of them.
@@ -311,7 +313,9 @@ impl Announced {
             if self.any {
                 self.has & extension.bit() == 0
             } else {
-                *extension == Extension::DnsCluster && envoy.is_some_and(|envoy| envoy < OLDEST)
+                let is_before = |version| envoy.is_some_and(|envoy| envoy < version);
+                *extension == Extension::DnsCluster && is_before(OLDEST)
+                    || *extension == Extension::StatsLog && is_before(COUNTING)
             }
         };
         let all = Extension::ALL.into_iter().filter(lacks);
@@ -322,13 +326,13 @@ impl Announced {
 #[cfg(test)]
 mod tests {
     use pilothouse_core::mesh::Mesh;
-    use pilothouse_core::model::{Interception, Proxy, Resolution};
+    use pilothouse_core::model::{Interception, Protocol, Proxy, Resolution};
     use pilothouse_core::rules::resolve::mesh_config;
     use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::json::any_to_json;
-    use crate::sample::{With, auto, endpoint, http, mesh_with, resources, service, sidecar, tcp, with_rule};
+    use crate::sample::{With, auto, endpoint, http, mesh_with, port, resources, service, sidecar, tcp, with_rule};
 
     #[test]
     fn what_is_not_announced_is_missing() {
@@ -341,7 +345,9 @@ mod tests {
         };
         check(&[], Some((1, 40, 0)), &[]);
         check(&[], None, &[]);
-        check(&[], Some((1, 30, 2)), &[Extension::DnsCluster]);
+        let older = [Extension::StatsLog, Extension::DnsCluster];
+        check(&[], Some((1, 30, 2)), &older);
+        check(&[], Some((1, 36, 4)), &[Extension::StatsLog]);
         let names = Extension::ALL.map(Extension::name);
         check(&names, Some((1, 30, 2)), &[]);
         let messages = Extension::ALL.map(Extension::message);
@@ -379,6 +385,11 @@ mod tests {
                 (
                     service("b.com", [http(80)]).resolved(Resolution::Dns),
                     vec![endpoint("b.example")],
+                ),
+                (
+                    service("*.c.com", [http(80), port(443, Protocol::Tls)])
+                        .resolved(Resolution::DynamicDns),
+                    vec![],
                 ),
             ],
         );

@@ -33,6 +33,25 @@ impl Binary {
         }
     }
 
+    /// The same one, for which the file `hosts` is `/etc/hosts`: a script in `dir` that becomes it. It takes a mount namespace of its own.
+    pub fn with_hosts(&self, hosts: &Path, dir: &Path) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = dir.join("envoy-with-hosts");
+        let text = format!(
+            "#!/bin/sh\nexec unshare --mount sh -c 'mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"' sh '{}' '{}' \"$@\"\n",
+            hosts.display(),
+            self.path.display()
+        );
+        let what = || format!("writing {}", path.display());
+        std::fs::write(&path, text).with_context(what)?;
+        let permissions = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, permissions).with_context(what)?;
+        Ok(Self {
+            path,
+            version: self.version.clone(),
+        })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -51,7 +51,7 @@ fn there_is_a_cluster_for_each_port_that_is_proxied() {
             vec![],
         ),
         (
-            service("b.com", [http(80)]).resolved(Resolution::DynamicDns),
+            service("*.b.com", [http(80), tcp(82)]).resolved(Resolution::DynamicDns),
             vec![],
         ),
     ]);
@@ -62,6 +62,7 @@ fn there_is_a_cluster_for_each_port_that_is_proxied() {
         "BlackHoleCluster",
         "InboundPassthroughCluster",
         "PassthroughCluster",
+        "outbound|80||*.b.com",
         "outbound|80||a.com",
         "outbound|81||a.com",
     ];

@@ -1,0 +1,162 @@
+//! Services of which each request or connection says the name to resolve: real Envoys find the host that the client names.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use pilothouse_tests::backend::Backend;
+use pilothouse_tests::envoy::{Binary, Envoy};
+use pilothouse_tests::http;
+use pilothouse_tests::sidecar::Sidecar;
+use pilothouse_tests::wait::eventually;
+use pilothouse_xds::bootstrap::Variant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::every_envoy::on_every_envoy;
+use crate::world::{SOON, World};
+
+on_every_envoy! {
+    requests_and_connections_reach_the_host_that_they_name
+}
+
+const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
+
+/// Names of a wildcard are found in a file of hosts; a name that is nowhere is nobody's.
+async fn requests_and_connections_reach_the_host_that_they_name(binary: &Binary, variant: Variant) {
+    if !possible() {
+        return;
+    }
+    let one = Backend::start("one", ONE).await.unwrap();
+    let web = one.address().port();
+    let two = Backend::start_at("two", SocketAddr::new(TWO, web))
+        .await
+        .unwrap();
+    let (secure, _tasks) = secure_backends().await.unwrap();
+    let entry = format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: pool, namespace: default }}
+spec:
+  hosts: ['*.pool.test']
+  resolution: DYNAMIC_DNS
+  ports:
+  - {{ name: http, number: {web}, protocol: HTTP }}
+  - {{ name: tls, number: {secure}, protocol: TLS }}
+"
+    );
+    let world = World::start(&[("pool.yaml", &entry)]).await;
+    let hosts = world.dir().join("hosts");
+    std::fs::write(
+        &hosts,
+        format!("{ONE} one.pool.test\n{TWO} two.pool.test\n"),
+    )
+    .unwrap();
+    let binary = binary.with_hosts(&hosts, world.dir()).unwrap();
+    let sidecar = Sidecar::new("client", "default").variant(variant);
+    let bootstrap = sidecar.bootstrap(world.discovery.addresses().grpc).unwrap();
+    let envoy = Envoy::start(&binary, &sidecar.id(), &bootstrap, world.dir())
+        .await
+        .unwrap();
+    envoy.wait_ready(SOON).await.unwrap();
+    world.synced(&sidecar.id()).await.unwrap();
+
+    let via = SocketAddr::from(([127, 0, 0, 1], web));
+    for (name, expected) in [("one", &one), ("two", &two), ("one", &one)] {
+        let host = format!("{name}.pool.test:{web}");
+        let answer = http::get(via, &host, "/", SOON).await.unwrap();
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, expected.name())
+        );
+    }
+    let nobody = format!("none.pool.test:{web}");
+    assert_eq!(
+        http::get(via, &nobody, "/", SOON).await.unwrap().status,
+        503
+    );
+
+    let via = SocketAddr::from(([127, 0, 0, 1], secure));
+    for name in ["one", "two"] {
+        let told = eventually("the connection leads there", SOON, async || {
+            let told = says(via, &format!("{name}.pool.test")).await?;
+            ensure!(told == name, "{told:?} answers for {name}");
+            Ok(())
+        });
+        told.await.unwrap();
+    }
+    envoy.wait_settled(SOON).await.unwrap();
+}
+
+/// Whether an Envoy can be given a file of hosts.
+#[expect(clippy::print_stderr, reason = "whoever looks at the tests is to know")]
+fn possible() -> bool {
+    let tried = std::process::Command::new("unshare")
+        .args(["--mount", "true"])
+        .status();
+    let possible = tried.is_ok_and(|status| status.success());
+    if !possible {
+        let why = "unshare --mount does not work: it takes root and util-linux";
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        eprintln!("skipped: {why}");
+    }
+    possible
+}
+
+/// Servers on one port of both addresses that say who they are as soon as something is sent.
+async fn secure_backends() -> Result<(u16, JoinSet<()>)> {
+    let one = TcpListener::bind((ONE, 0)).await?;
+    let port = one.local_addr()?.port();
+    let two = TcpListener::bind((TWO, port)).await?;
+    let mut tasks = JoinSet::new();
+    for (listener, name) in [(one, "one"), (two, "two")] {
+        tasks.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut first = [0; 1];
+                if stream.read_exact(&mut first).await.is_ok() {
+                    // The client may have gone.
+                    let _ = stream.write_all(name.as_bytes()).await;
+                }
+            }
+        });
+    }
+    Ok((port, tasks))
+}
+
+/// What answers a connection that begins TLS with this server name.
+async fn says(via: SocketAddr, name: &str) -> Result<String> {
+    let asked = async {
+        let mut stream = TcpStream::connect(via).await?;
+        stream.write_all(&client_hello(name)).await?;
+        let mut answer = [0; 3];
+        stream.read_exact(&mut answer).await?;
+        anyhow::Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    tokio::time::timeout(Duration::from_secs(5), asked)
+        .await
+        .context("nobody answers")?
+}
+
+/// The first message of TLS, with nothing but a server name in it.
+fn client_hello(name: &str) -> Vec<u8> {
+    let sized = |wide: bool, bytes: Vec<u8>| {
+        let size = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        let size = if wide { &size[..] } else { &size[1..] };
+        [size, &bytes[..]].concat()
+    };
+    let host = [vec![0], sized(true, name.as_bytes().to_vec())].concat();
+    let server_name = [vec![0, 0], sized(true, sized(true, host))].concat();
+    let body = [
+        vec![3, 3],
+        vec![7; 32],
+        sized(false, vec![]),
+        sized(true, vec![0x13, 0x01, 0xc0, 0x2f]),
+        sized(false, vec![0]),
+        sized(true, server_name),
+    ]
+    .concat();
+    let handshake = [vec![1, 0], sized(true, body)].concat();
+    [vec![22, 3, 1], sized(true, handshake)].concat()
+}
