@@ -97,6 +97,15 @@ impl Options {
         self
     }
 
+    /// Without a flag that has a value.
+    #[must_use]
+    pub fn without(mut self, flag: &str) -> Self {
+        while let Some(at) = self.args.iter().position(|arg| arg == flag) {
+            self.args.drain(at..self.args.len().min(at + 2));
+        }
+        self
+    }
+
     /// One more flag without a value.
     #[must_use]
     pub fn switch(mut self, flag: &str) -> Self {

@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::extensions::access_loggers::stats::v3::config::histo
 use envoy_types::pb::envoy::extensions::access_loggers::stats::v3::config::{
     Counter, Histogram, Stat, Tag,
 };
+use envoy_types::pb::envoy::r#type::v3::Scope;
 use envoy_types::pb::google::protobuf::UInt64Value;
 use envoy_types::util::pack_any;
 use pilothouse_core::rules::resolve::{Metric, TagOverride};
@@ -19,6 +20,8 @@ use crate::extensions::Extension;
 use crate::inputs::reports::{Metrics, Own};
 
 const UNKNOWN: &str = "unknown";
+/// What the names of all of them begin with.
+const PREFIX: &str = "istio";
 
 /// What is counted of requests.
 pub(super) fn of_requests(metrics: &Metrics) -> AccessLog {
@@ -38,25 +41,22 @@ pub(super) fn of_requests(metrics: &Metrics) -> AccessLog {
     };
     let histograms = [
         histogram(
-            stat(
-                Metric::RequestDuration,
-                "istio_request_duration_milliseconds",
-            ),
+            stat(Metric::RequestDuration, "request_duration_milliseconds"),
             Unit::Milliseconds,
             "%DURATION%",
         ),
         histogram(
-            stat(Metric::RequestSize, "istio_request_bytes"),
+            stat(Metric::RequestSize, "request_bytes"),
             Unit::Bytes,
             "%BYTES_RECEIVED%",
         ),
         histogram(
-            stat(Metric::ResponseSize, "istio_response_bytes"),
+            stat(Metric::ResponseSize, "response_bytes"),
             Unit::Bytes,
             "%BYTES_SENT%",
         ),
     ];
-    let requests = stat(Metric::RequestCount, "istio_requests_total").map(one_more);
+    let requests = stat(Metric::RequestCount, "requests_total").map(one_more);
     logger(
         requests.into_iter().collect(),
         histograms.into_iter().flatten().collect(),
@@ -75,18 +75,15 @@ pub(super) fn of_connections(metrics: &Metrics) -> AccessLog {
             ..Default::default()
         })
     };
-    let closed = stat(
-        Metric::TcpClosedConnections,
-        "istio_tcp_connections_closed_total",
-    );
+    let closed = stat(Metric::TcpClosedConnections, "tcp_connections_closed_total");
     let counters = [
         closed.map(one_more),
         bytes(
-            stat(Metric::TcpSentBytes, "istio_tcp_sent_bytes_total"),
+            stat(Metric::TcpSentBytes, "tcp_sent_bytes_total"),
             "%BYTES_SENT%",
         ),
         bytes(
-            stat(Metric::TcpReceivedBytes, "istio_tcp_received_bytes_total"),
+            stat(Metric::TcpReceivedBytes, "tcp_received_bytes_total"),
             "%BYTES_RECEIVED%",
         ),
     ];
@@ -95,6 +92,10 @@ pub(super) fn of_connections(metrics: &Metrics) -> AccessLog {
 
 fn logger(counters: Vec<Counter>, histograms: Vec<Histogram>) -> AccessLog {
     let config = Config {
+        stats_scope: Some(Scope {
+            prefix: PREFIX.into(),
+            ..Default::default()
+        }),
         counters,
         histograms,
         ..Default::default()

@@ -271,10 +271,11 @@ fn metrics_have_the_tags_that_are_left_and_those_that_are_added() {
         filter(&mesh, &proxy(), inbound, is_http)["access_log"][0]["typed_config"].clone()
     };
     let out = config(false, true);
+    assert_eq!(out["stats_scope"], json!({"prefix": "istio"}));
     let counter = &out["counters"][0];
     assert_eq!(
         (&counter["stat"]["name"], &counter["value_fixed"]),
-        (&json!("istio_requests_total"), &json!(1))
+        (&json!("requests_total"), &json!(1))
     );
     let tags = counter["stat"]["tags"].as_array().unwrap();
     let tag = |name: &str| {
