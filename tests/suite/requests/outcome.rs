@@ -3,20 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Who {
     /// One of these servers.
     Backend(BTreeSet<String>),
     /// The proxy, with this status.
     Status(u16),
     /// Nobody: the connection is closed.
+    #[default]
     Closed,
-}
-
-impl Default for Who {
-    fn default() -> Self {
-        Self::Closed
-    }
 }
 
 /// What a row says. What it does not mention is not looked at.
