@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 pub use accept::Peer;
 pub use connections::{Client, Connections};
 pub use limits::{LIMITS, Limits};
+pub(crate) use node::KEPT;
 pub use source::{Attachment, NotReady, Observer, Source, StreamId};
 
 use crate::fanout::Fanout;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use pilothouse_core::registry::{Meta, Problem};
 use pilothouse_core::rules::RuleSpec;
-use pilothouse_core::rules::resolve::envoy_filter::{ApplyTo, Operation, Patch, envoy_filter};
+use pilothouse_core::rules::resolve::envoy_filter::{
+    ApplyTo, Operation, Patch, ProxyMatch, envoy_filter,
+};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 
 use crate::json::{JsonError, message_from_json};
+use crate::server::KEPT;
 
 /// A patch whose value has been read.
 #[derive(Debug, Clone)]
@@ -29,8 +32,34 @@ pub fn check(meta: &Meta, spec: &RuleSpec) -> Vec<Problem> {
     };
     let filter = envoy_filter(meta, spec);
     let all = filter.patches.iter();
-    all.filter_map(|(_, patch)| Decoded::new(patch).err())
-        .collect()
+    all.flat_map(|(proxy, patch)| {
+        let unknown = proxy.iter().flat_map(|of| unknown_metadata(of, patch));
+        Decoded::new(patch).err().into_iter().chain(unknown)
+    })
+    .collect()
+}
+
+/// Metadata that is not kept of proxies, so that no proxy has it.
+fn unknown_metadata<'a>(
+    of: &'a ProxyMatch,
+    patch: &Patch,
+) -> impl Iterator<Item = Problem> + use<'a> {
+    const FIELDS: [&str; 3] = ["NAMESPACE", "CLUSTER_ID", "NETWORK"];
+    let index = patch.index;
+    let keys = of.metadata.iter().map(|(key, _)| key);
+    keys.filter(|key| !FIELDS.contains(key) && !KEPT.contains(key))
+        .map(move |key| {
+            let place = format!("spec.configPatches[{index}].match.proxy.metadata[{key:?}]");
+            let known: Vec<_> = FIELDS.into_iter().chain(KEPT).collect();
+            Problem::warning(
+                place,
+                "is not kept of proxies: the patch is for none of them",
+            )
+            .hint(format!(
+                "one of {}, or a workloadSelector",
+                known.join(", ")
+            ))
+        })
 }
 
 impl Decoded {

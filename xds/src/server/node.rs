@@ -17,7 +17,7 @@ use crate::extensions::Announced;
 use super::wire::{Malformed, Value, each_field, map_entry};
 
 /// Metadata of these keys is kept as text; that of the keys in [`Metadata::take`] goes to fields of its own.
-const KEPT: [&str; 5] = [
+pub(crate) const KEPT: [&str; 5] = [
     "DNS_AUTO_ALLOCATE",
     "DNS_CAPTURE",
     "HTTP_PROXY_PORT",

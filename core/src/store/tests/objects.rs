@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::build::{endpoints, key, origin, part, service, service_entry};
-use super::{Running, replace, start};
+use super::{Running, replace, start, start_with};
 use crate::mesh::Source;
 use crate::registry::{Object, ObjectKey, Problem, RegistryId, SetId, Updates, Value};
 use crate::rules::{RuleSpec, spec};
 use crate::status::{Contest, ObjectStatus};
+use crate::store::Settings;
 
 fn source(object: &ObjectKey) -> Source {
     Source {
@@ -55,6 +56,24 @@ async fn reject(updates: &Updates, replaced: Option<Vec<Object>>, key: Option<&O
         tx.replace(set, objects);
     }
     tx.commit().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_may_reject_what_is_good_here() {
+    let running = start_with(Settings {
+        checks: vec![|meta, _| match &*meta.key.name {
+            "two" => vec![Problem::error("spec.x", "means nothing")],
+            _ => vec![Problem::warning("spec.y", "is odd")],
+        }],
+        ..Settings::default()
+    });
+    let updates = running.registry("a");
+    let objects = ["one", "two"].map(service_entry);
+    replace(&updates, "all", objects.to_vec()).await;
+    assert_eq!(hosts(&running).await, ["one.shop"]);
+    let [one, two] = objects.map(|object| status(&running, &object));
+    assert_eq!(one.warnings.len(), 1, "{one:?}");
+    assert!(one.is_accepted() && !two.is_accepted(), "{two:?}");
 }
 
 #[tokio::test(start_paused = true)]

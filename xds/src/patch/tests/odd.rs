@@ -73,6 +73,21 @@ fn a_value_that_is_no_message_is_told_with_its_place() {
     );
 }
 
+#[test]
+fn metadata_that_no_proxy_has_is_told() {
+    let proxy = json!({ "metadata": { "ISTIO_VERSION": "1", "NETWORK": "n", "OWNER": "o" } });
+    let mut patch = patch("CLUSTER", json!({}), "REMOVE", json!(null));
+    patch["match"]["proxy"] = proxy;
+    let spec = json!({ "configPatches": [patch] });
+    let (spec, _) = RuleSpec::parse("networking.istio.io/v1", "EnvoyFilter", &spec).unwrap();
+    let found = check(&Meta::new("EnvoyFilter", "shop", "f"), &spec);
+    let places: Vec<_> = found.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(
+        places,
+        [r#"spec.configPatches[0].match.proxy.metadata["OWNER"]"#]
+    );
+}
+
 /// Some JSON, with words of Envoy's among it.
 fn value() -> impl Strategy<Value = Json> {
     const KEYS: [&str; 16] = [
