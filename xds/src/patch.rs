@@ -1,7 +1,7 @@
 //! Patches: what `EnvoyFilter`s change of what has been translated, in Envoy's own words.
 //!
-//! [`Patches`] is what a proxy's selection holds of them: part of the key of whatever they may change. [`apply`] changes one
-//! message, [`added`] makes those that are there for a patch's sake alone. Both are functions of their arguments: a message that
+//! [`Patches`] is what a proxy's selection holds of them: part of the key of whatever they may change. `apply` changes one
+//! message, `added` makes those that are there for a patch's sake alone. Both are functions of their arguments: a message that
 //! no patch changes stays what it is, and a patch that cannot be carried out leaves everything as it was.
 //!
 //! What is done, in which order, and what a merge means follows Istio. It is better where Istio's outcome would be refused by
