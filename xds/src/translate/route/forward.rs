@@ -33,7 +33,8 @@ pub(super) fn action(
     let timeout = rule.timeout.unwrap_or(Duration::ZERO);
     let mut action = RouteAction {
         timeout: duration(timeout),
-        max_stream_duration: Some(MaxStreamDuration {
+        // With this Envoy looks at what gRPC clients ask for, and not at the route's own time-out.
+        max_stream_duration: timeout.is_zero().then(|| MaxStreamDuration {
             grpc_timeout_header_max: duration(timeout),
             ..Default::default()
         }),
