@@ -242,7 +242,7 @@ fn sidecars_and_telemetries_of_a_namespace_do_not_overlap() {
 fn selectors_select_something_where_workloads_are_known() {
     let strict = json!({"selector": {"matchLabels": {"app": "web"}}, "mtls": {"mode": "STRICT"}});
     let policy = ("PeerAuthentication", "strict", strict);
-    finds(&[policy.clone()], &[]);
+    finds(std::slice::from_ref(&policy), &[]);
     finds(
         &[policy, router()],
         &["IST0127 strict spec.selector: no workload that it could be for has app=web"],
