@@ -130,7 +130,7 @@ fn samples() -> Vec<(&'static str, Value)> {
             "match": {"mode": "CLIENT"}, "providers": named, "randomSamplingPercentage": 12.5, "disableSpanReporting": false,
             "customTags": {
                 "a": {"literal": {"value": "x"}}, "b": {"environment": {"name": "HOME", "defaultValue": "y"}},
-                "c": {"header": {"name": "x-user"}}, "d": {"formatter": {"value": "%PROTOCOL%"}},
+                "c": {"header": {"name": "x-user"}},
             },
             "useRequestIdForTraceSampling": false, "enableIstioTags": true,
         }],

@@ -20,6 +20,8 @@ use crate::view::proxied_port;
 
 /// The oldest Envoy that knows the newer fields of OpenTelemetry's access log.
 const NEWER_OTEL_LOG: (u32, u32, u32) = (1, 38, 0);
+/// The oldest Envoy that is known to take formats as tags of spans.
+const FORMATTED_TAGS: (u32, u32, u32) = (1, 40, 0);
 
 /// What `proxy` reports of what its workload asks for, and of what it is asked for; `None`: what mesh config says of access logs.
 pub(super) fn reports(mesh: &Mesh, proxy: &Proxy) -> [Option<Arc<Reports>>; 2] {
@@ -100,7 +102,7 @@ impl Seeker<'_> {
             ProviderKind::OtelLog(log) => Some(LogTo::Otel {
                 log: log.clone(),
                 to: self.upstream(&log.to).filter(|_| has(Extension::OtelLog))?,
-                older: self.proxy.envoy.is_some_and(|envoy| envoy < NEWER_OTEL_LOG),
+                older: self.proxy.envoy.is_none_or(|envoy| envoy < NEWER_OTEL_LOG),
             }),
             ProviderKind::Zipkin(_)
             | ProviderKind::OpenTelemetry(_)
@@ -130,6 +132,9 @@ impl Seeker<'_> {
             _ => return None,
         };
         let mut tags = spans.tags;
+        if self.proxy.envoy.is_none_or(|envoy| envoy < FORMATTED_TAGS) {
+            tags.retain(|(_, value)| !matches!(value, TagValue::Formatter(_)));
+        }
         if spans.istio_tags {
             let missing =
                 |(name, _): &(Arc<str>, TagValue)| !tags.iter().any(|(tag, _)| tag == name);

@@ -20,7 +20,7 @@ fn accepted() {
             "match": {"mode": 2}, "providers": [{"name": "zipkin"}], "random_sampling_percentage": 12.5, "disableSpanReporting": false,
             "customTags": {
                 "a": {"literal": {"value": "x"}}, "b": {"environment": {"name": "HOME", "defaultValue": "y"}},
-                "c": {"header": {"name": "x-user"}}, "d": {"formatter": {"value": "%PROTOCOL%"}},
+                "c": {"header": {"name": "x-user"}},
             },
             "useRequestIdForTraceSampling": false, "enableIstioTags": true,
         }]}),
@@ -56,6 +56,12 @@ fn every_problem_at_once() {
 
 #[test]
 fn what_has_no_effect_is_a_warning_each() {
+    check(
+        &json!({"tracing": [{"customTags": {"d": {"formatter": {"value": "%PROTOCOL%"}}}}]}),
+        &[
+            "W spec.tracing[0].customTags.d.formatter.value: has an effect on Envoy 1.40 and newer only: older ones have no tags of formats",
+        ],
+    );
     let partly = "W spec.metrics[0]: has an effect on proxies only that announce envoy.access_loggers.stats, as Envoy 1.40 does: \
         Istio's own filter of metrics is not part of Envoy";
     check(
