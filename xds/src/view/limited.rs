@@ -21,7 +21,7 @@ pub(super) struct Limited {
     whole: Map<Host, Arc<Service>>,
     /// Where the routes of each host lead.
     leads: Map<Host, Arc<Leads>>,
-    /// The same from the other end. A key without a second host is where a range begins.
+    /// The same from the other end. A key without a second host stands for what goes to a host whatever was asked for.
     led_by: Map<(Host, Option<Host>), Arc<Leads>>,
 }
 
@@ -60,7 +60,7 @@ impl View {
         if let Some(Elsewhere::Proxy(to)) = &egress.elsewhere {
             // It leads there whatever is asked for.
             let leads = Leads::from([(to.host.clone(), [to.port].into())]);
-            let key = (to.host.clone(), Some(Host::any()));
+            let key = (to.host.clone(), None);
             self.limited.led_by.insert_mut(key, Arc::new(leads));
         }
         let all = mesh.hosts().chain(mesh.hosts_of_rules(HostKind::Virtual));
@@ -235,7 +235,8 @@ fn rules(
         };
         egress.all_imports().any(|imports| match imported {
             Some(_) => imports.meets(namespace, owner, &routing.host),
-            None => imports.has(namespace, owner, host),
+            // Nobody else follows what rules say of a name that no service has.
+            None => routing.host == *host && imports.has(namespace, owner, host),
         })
     });
     (rules != HostRules::default()).then_some(rules)

@@ -214,3 +214,20 @@ fn five_of_a_thousand_services_are_five() {
     let routes = all(&mesh, &sidecar(), ResourceType::Route)["80"]["virtual_hosts"].clone();
     assert_eq!(routes.as_array().unwrap().len(), 6, "and one for the rest");
 }
+
+#[test]
+fn a_route_that_goes_takes_its_destinations_along() {
+    let d = || mesh([(of_bank("d.com", [tcp(81)]), vec![])]);
+    let spec = json!({"egress": [{"port": {"number": 80, "protocol": "TCP"}, "hosts": ["*/*"]}, {"hosts": ["~/*"]}]});
+    let to =
+        json!({"hosts": ["*.mesh"], "http": [{"route": [{"destination": {"host": "d.com"}}]}]});
+    let before = limited(with_rule(d(), "VirtualService", ("bank", "v"), &to), &spec);
+    let after = limited(d(), &spec);
+    let selection = crate::selection::Selection::of(&before, &sidecar());
+    let mut view = crate::view::View::build(&before, Some(&selection.view));
+    let host = |name: &str| pilothouse_core::model::Host::new(name).unwrap();
+    assert!(view.service(&host("d.com")).is_some());
+    let further = view.update(&after, &[host("*.mesh")].into());
+    assert_eq!(further, [host("d.com")].into());
+    assert!(view.service(&host("d.com")).is_none());
+}
