@@ -85,7 +85,6 @@ pub(super) fn action(
 /// A percentage to four decimals.
 pub(super) fn percent(percent: Double) -> FractionalPercent {
     // A cast saturates, and what is above 100 % counts as 100 %.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let numerator = (percent.get() * 10_000.0).round() as u32;
     FractionalPercent {
         numerator,

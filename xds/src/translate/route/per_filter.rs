@@ -39,7 +39,6 @@ pub(in crate::translate) fn fault_of(fault: &Fault) -> HttpFault {
             percentage: Some(percent(delay.percent)),
             fault_delay_secifier: duration(delay.fixed)
                 .map(fault_delay::FaultDelaySecifier::FixedDelay),
-            ..Default::default()
         }),
         abort: fault.abort.map(|(abort, of)| FaultAbort {
             percentage: Some(percent(of)),
