@@ -32,6 +32,7 @@ mod protocol;
 mod refusal;
 mod relay;
 mod requests;
+mod rule_rounds;
 mod sds;
 mod serving;
 mod sidecar_scope;
