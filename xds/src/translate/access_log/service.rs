@@ -97,21 +97,18 @@ fn key_values(fields: &serde_json::Map<String, Json>) -> KeyValueList {
     }
 }
 
+/// Envoy takes texts, lists and objects.
 fn value(json: &Json) -> AnyValue {
     let value = match json {
         Json::String(text) => return string(text.clone()),
-        Json::Bool(value) => Some(any_value::Value::BoolValue(*value)),
-        Json::Number(number) => Some(match number.as_i64() {
-            Some(whole) => any_value::Value::IntValue(whole),
-            None => any_value::Value::DoubleValue(number.as_f64().unwrap_or_default()),
-        }),
-        Json::Array(items) => Some(any_value::Value::ArrayValue(ArrayValue {
+        Json::Bool(_) | Json::Number(_) => return string(json.to_string()),
+        Json::Null => return string(String::new()),
+        Json::Array(items) => any_value::Value::ArrayValue(ArrayValue {
             values: items.iter().map(value).collect(),
-        })),
-        Json::Object(fields) => Some(any_value::Value::KvlistValue(key_values(fields))),
-        Json::Null => None,
+        }),
+        Json::Object(fields) => any_value::Value::KvlistValue(key_values(fields)),
     };
-    AnyValue { value }
+    AnyValue { value: Some(value) }
 }
 
 fn string(text: String) -> AnyValue {

@@ -194,7 +194,7 @@ fn newer_envoys_get_the_newer_fields_of_opentelemetry() {
     let entry = json!({
         "@type": "type.googleapis.com/envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
         "body": {"string_value": "%PATH%"},
-        "attributes": {"values": [{"key": "a", "value": {"kvlist_value": {"values": [{"key": "b", "value": {"int_value": 1}}]}}}]},
+        "attributes": {"values": [{"key": "a", "value": {"kvlist_value": {"values": [{"key": "b", "value": {"string_value": "1"}}]}}}]},
     });
     let mut newer = entry.clone();
     newer["log_name"] = json!("otel_envoy_accesslog");
