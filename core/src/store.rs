@@ -33,7 +33,7 @@ use crate::rules::RuleCheck;
 use crate::status::StatusHandle;
 pub use guard::{GuardSettings, Tally};
 use handle::Shared;
-pub use handle::{Change, Changes, StoreHandle};
+pub use handle::{Change, Changes, InForce, StoreHandle};
 use join::Join;
 pub use join::Work;
 use shard::Shard;
@@ -79,6 +79,7 @@ struct Waiting {
     delivered: Vec<Wait>,
     confirmed: Vec<(oneshot::Sender<bool>, bool)>,
     views: Vec<oneshot::Sender<Vec<RegistryView>>>,
+    objects: Vec<oneshot::Sender<InForce>>,
 }
 
 impl Store {
@@ -136,7 +137,7 @@ impl Store {
         let mut waiting = Waiting::default();
         let asked_only = batch
             .iter()
-            .all(|envelope| matches!(envelope.command, Command::View(_)));
+            .all(|envelope| matches!(envelope.command, Command::View(_) | Command::Objects(_)));
         for Envelope { command, at, .. } in batch.drain(..) {
             if self.apply_one(command, at, &mut waiting) {
                 since = Some(since.map_or(at, |since| since.min(at)));
@@ -152,6 +153,7 @@ impl Store {
             delivered,
             confirmed,
             views,
+            objects,
         } = waiting;
         drop(delivered);
         // Who asked may have gone, and then nobody misses the answer.
@@ -162,12 +164,24 @@ impl Store {
             let now = Instant::now();
             let _ = answer.send(self.shards.values().map(|shard| shard.view(now)).collect());
         }
+        for answer in objects {
+            let _ = answer.send(self.in_force());
+        }
         if !asked_only {
             let held =
                 |(id, shard): (&RegistryId, &mut Shard)| Some((id.clone(), shard.held_since()?));
             self.shared
                 .applied(self.shards.iter_mut().filter_map(held).collect());
         }
+    }
+
+    /// The objects that the mesh is made from.
+    fn in_force(&self) -> InForce {
+        let of = |(id, shard): (&RegistryId, &Shard)| {
+            let objects = shard.in_force().into_iter().cloned();
+            (id.clone(), objects.collect())
+        };
+        self.shards.iter().map(of).collect()
     }
 
     fn publish(&mut self, since: Instant) {
@@ -230,6 +244,10 @@ impl Store {
             }
             Command::View(answer) => {
                 waiting.views.push(answer);
+                return false;
+            }
+            Command::Objects(answer) => {
+                waiting.objects.push(answer);
                 return false;
             }
         };

@@ -67,6 +67,7 @@ pub mod patch;
 pub mod protocol;
 pub mod publisher;
 pub mod refusals;
+pub mod rehearsal;
 pub mod resource;
 pub mod selection;
 pub mod server;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Object, ObjectKey, Origin, Problem, RegistryId, SetId};
 use crate::mesh::MeshConfig;
 use crate::readiness::Guard;
-use crate::store::RegistryView;
+use crate::store::{InForce, RegistryView};
 
 /// The store has gone; there is nobody left to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -243,6 +243,7 @@ pub(crate) enum Command {
     /// A person agrees with what the guard holds. Answers whether it held anything.
     Confirm(RegistryId, oneshot::Sender<bool>),
     View(oneshot::Sender<Vec<RegistryView>>),
+    Objects(oneshot::Sender<InForce>),
 }
 
 /// A transaction's operations, in order.

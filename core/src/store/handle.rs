@@ -12,7 +12,7 @@ use super::join::Work;
 use super::view::RegistryView;
 use crate::mesh::{Mesh, MeshConfig, Touched};
 use crate::readiness::Readiness;
-use crate::registry::{Closed, Command, Inlet, Need, RegistryId, Updates};
+use crate::registry::{Closed, Command, Inlet, Need, Object, RegistryId, Updates};
 use crate::status::StatusHandle;
 
 /// The way to a [`Store`](super::Store) that runs elsewhere. Clones lead to the same.
@@ -71,6 +71,14 @@ impl StoreHandle {
         self.ask(Command::View).await
     }
 
+    /// The objects in force of every registry: what the mesh is made from, at one moment.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn objects(&self) -> Result<InForce, Closed> {
+        self.ask(Command::Objects).await
+    }
+
     /// Agrees with what the guard holds of a registry: it is applied. Answers whether there was anything.
     ///
     /// # Errors
@@ -118,6 +126,9 @@ impl StoreHandle {
         answered.await.map_err(|_| Closed)
     }
 }
+
+/// The objects in force of each registry, by key.
+pub type InForce = BTreeMap<RegistryId, Vec<Arc<Object>>>;
 
 /// What a consumer has not seen yet, gathered while it is busy: never more than one change is kept.
 #[derive(Debug)]

@@ -208,7 +208,6 @@ impl Shard {
     }
 
     /// All objects in force, by key.
-    #[cfg(test)]
     pub(super) fn in_force(&self) -> Vec<&Arc<Object>> {
         let keys: BTreeSet<_> = self
             .sets
