@@ -145,7 +145,7 @@ pub(super) fn seconds_of<S: Serializer>(
 
 impl Decode for Duration {
     fn decode(value: &Value, at: &At<'_>) -> Self {
-        const HINT: &str = "seconds, such as \"5s\" or \"1.5s\"";
+        const HINT: &str = "a number and a unit, such as \"5s\", \"1.5s\" or \"100ms\"";
         let Value::String(text) = value else {
             at.error_hint(
                 format!("expected a duration, found {}", describe(value)),
@@ -153,7 +153,7 @@ impl Decode for Duration {
             );
             return Self::ZERO;
         };
-        match seconds(text) {
+        match duration(text) {
             Some(duration) => duration,
             None => {
                 at.error_hint(format!("{:?} is not a duration", excerpt(text)), HINT);
@@ -163,32 +163,65 @@ impl Decode for Duration {
     }
 }
 
-/// Protobuf's limit of a duration: about 10,000 years.
-const MAX_SECONDS: u64 = 315_576_000_000;
+/// Protobuf's limit of a duration in nanoseconds: about 10,000 years.
+const LONGEST: u128 = 315_576_000_000 * 1_000_000_000;
 
-/// Reads `1.5s`. Protobuf knows no other unit, and nothing in a mesh lasts less than no time.
-fn seconds(text: &str) -> Option<Duration> {
-    let number = text.strip_suffix('s')?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole)
-        || !digits(fraction)
-        || fraction.len() > 9
-        || (whole.is_empty() && fraction.is_empty())
-    {
+/// Units of time in nanoseconds, as Go writes durations; one that begins like another comes first.
+const UNITS: [(&str, u128); 7] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+/// Reads `1.5s`, `100ms` or `1h30m`: protobuf's form, and Go's, which Istio takes, too. Nothing in a mesh lasts less than no time.
+fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total: u128 = 0;
+    loop {
+        let (part, after) = part_of_duration(rest)?;
+        total = total.checked_add(part).filter(|total| *total <= LONGEST)?;
+        if after.is_empty() {
+            break;
+        }
+        rest = after;
+    }
+    let nanos = u32::try_from(total % 1_000_000_000).ok()?;
+    Some(Duration::new(
+        u64::try_from(total / 1_000_000_000).ok()?,
+        nanos,
+    ))
+}
+
+/// A number with its unit, in nanoseconds, and what follows them.
+fn part_of_duration(text: &str) -> Option<(u128, &str)> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (whole, rest) = text.split_at(digits(text));
+    let (fraction, rest) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(digits(rest)),
+        None => ("", rest),
+    };
+    let (unit, nanos) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit))?;
+    if whole.len() > 21 || fraction.len() > 9 || whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let whole = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok().filter(|whole| *whole <= MAX_SECONDS)?
+    let read = |text: &str| {
+        if text.is_empty() {
+            Some(0)
+        } else {
+            text.parse::<u128>().ok()
+        }
     };
-    let nanos = if fraction.is_empty() {
-        0
-    } else {
-        format!("{fraction:0<9}").parse().ok()?
-    };
-    Some(Duration::new(whole, nanos))
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let whole = read(whole)?.checked_mul(*nanos)?;
+    let part = read(fraction)? * nanos / scale;
+    Some((whole.checked_add(part)?, rest.strip_prefix(unit)?))
 }
 
 /// The value of a number without fraction and sign, however it is written.
@@ -291,6 +324,14 @@ mod tests {
             (".25s", Duration::from_millis(250)),
             ("0s", Duration::ZERO),
             ("0.000000001s", Duration::from_nanos(1)),
+            ("0", Duration::ZERO),
+            ("100ms", Duration::from_millis(100)),
+            ("24h", Duration::from_secs(86_400)),
+            ("1h30m0.5s", Duration::from_millis(5_400_500)),
+            ("1.5m", Duration::from_secs(90)),
+            ("7us", Duration::from_micros(7)),
+            ("7µs", Duration::from_micros(7)),
+            ("3ns", Duration::from_nanos(3)),
         ] {
             assert_eq!(read(&json!(text)), Ok(expected), "{text}");
         }
@@ -299,8 +340,9 @@ mod tests {
             "s",
             ".s",
             "5",
-            "5m",
-            "100ms",
+            "5d",
+            "5m3",
+            "99999999999999999999h",
             "-1s",
             "+1s",
             "1e3s",
