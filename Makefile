@@ -5,7 +5,7 @@ ENVOYS := 1.36.4 1.40.0
 # How many proxies `make bench` simulates.
 PROXIES ?= 100 1000
 
-.PHONY: help check test lint fmt goldens bench demo dist
+.PHONY: help check test lint fmt goldens bench demo dist consul-up consul-down
 
 help:
 	@echo 'make demo [KEEP=1]   files, discovery and real Envoys with requests flowing while files change'
@@ -13,6 +13,7 @@ help:
 	@echo 'make check           compile everything'
 	@echo 'make lint            formatting, clippy, docs, dependencies'
 	@echo 'make fmt             format'
+	@echo 'make consul-up       a Consul of three servers on loopback; make consul-down ends it'
 	@echo 'make goldens         rewrite the expected outputs of tests; review the diff'
 	@echo 'make dist            tarball and Debian packages of the binaries'
 	@echo 'make bench           time and memory at $(PROXIES) proxies'
@@ -21,7 +22,7 @@ check:
 	$(CARGO) check --workspace --all-targets --locked
 
 # Cargo builds the binaries of packages that have integration tests together with those.
-test: envoy grpc
+test: envoy grpc consul
 	PREBUILT='pilot-discovery custom-adapter pilotctl pilot-agent' $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
@@ -51,6 +52,12 @@ demo: envoy
 	$(CARGO) build --locked -p pilot-discovery -p bookinfo-vm --bins
 	$(CARGO) run --locked -p pilothouse-tests --bin demo -- $(if $(KEEP),--keep)
 
+consul-up:
+	@tests/consul-cluster up
+
+consul-down:
+	@tests/consul-cluster down
+
 # PROFILE=release builds faster and larger.
 PROFILE ?= dist
 dist:
@@ -67,3 +74,8 @@ envoy:
 grpc:
 	@command -v python3 >/dev/null || { echo 'python3 is missing: it fetches gRPC from PyPI' >&2; exit 1; }
 	@test -n "$$GRPC_PYTHON" || tests/fetch-grpc >/dev/null
+
+# A Consul for the tests, likewise.
+.PHONY: consul
+consul:
+	@tests/fetch-consul >/dev/null

@@ -22,7 +22,7 @@ pub use get::{GetArgs, get};
 pub struct StoreArgs {
     /// Rules are in the key-value store of a Consul, at this address of its HTTP API. Default: CONSUL_HTTP_ADDR, or
     /// http://127.0.0.1:8500. The other variables of Consul's own tools count, too: token, TLS, namespace.
-    #[arg(long, required = true, num_args = 0..=1, default_missing_value = "", value_name = "ADDR")]
+    #[arg(long, required = true, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "ADDR")]
     pub consul: String,
 
     /// Below which keys they stand, as discovery's --consul-rules.

@@ -16,7 +16,7 @@ use crate::offline::{self, SourceArgs};
 /// Write rules to a store that discovery reads.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  pilotctl apply --consul -f reviews.yaml\n  pilotctl apply --consul consul.example:8500 -f mesh/ --dry-run\n\nNothing is written while anything is wrong with any of the files. An object that is new gets its creationTimestamp; one that is there keeps it."
+    after_help = "Examples:\n  pilotctl apply --consul -f reviews.yaml\n  pilotctl apply --consul=consul.example:8500 -f mesh/ --dry-run\n\nNothing is written while anything is wrong with any of the files. An object that is new gets its creationTimestamp; one that is there keeps it."
 )]
 pub struct ApplyArgs {
     #[allow(missing_docs, reason = "flattened: documented on its type")]

@@ -71,6 +71,11 @@ pub const SCOPES: &[Scope] = &[
         ],
     },
     Scope {
+        name: "consul",
+        about: "the registry Consul",
+        targets: &["consul", "pilothouse_consul"],
+    },
+    Scope {
         name: "static",
         about: "the directory of YAML: files read, changed, refused",
         targets: &["static", "pilothouse_static"],
