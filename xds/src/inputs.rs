@@ -46,7 +46,7 @@ pub enum Input {
     /// A load assignment.
     Assignment(assignments::AssignmentInput),
     /// A listener.
-    Listener(listeners::ListenerInput),
+    Listener(Box<listeners::ListenerInput>),
     /// A route configuration.
     Route(routes::RouteInput),
     /// The name table.

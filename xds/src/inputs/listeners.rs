@@ -16,11 +16,11 @@ use pilothouse_core::mesh::Mesh;
 use pilothouse_core::model::{Cidr, Host, Interception, Service, ServiceKey};
 use pilothouse_core::registry::ObjectKey;
 
+use super::dynamic::{self, NameCache};
 pub use super::own::{InboundChain, InboundListener, VirtualInbound};
 use super::reports::{Reports, reports};
-use super::dynamic::{self, NameCache};
 use super::routing::Connections;
-use super::{Generator, Input, Outbound, Lost, referring};
+use super::{Generator, Input, Lost, Outbound, referring};
 use crate::extensions::{Extension, Missing};
 use crate::names;
 use crate::patch::Patches;
@@ -195,40 +195,49 @@ impl Generator for Listeners {
         let reports = reports(mesh, projection.reports.as_ref(), projection.without);
         if name.as_str() == names::VIRTUAL_OUTBOUND {
             return (projection.interception != Interception::None).then(|| {
-                Input::Listener(ListenerInput::VirtualOutbound(VirtualOutbound {
+                Input::Listener(Box::new(ListenerInput::VirtualOutbound(VirtualOutbound {
                     addresses: Slot::Wildcard.addresses(family),
                     transparent: projection.interception == Interception::Tproxy,
                     outbound: Outbound::of(mesh, view),
                     reports,
-                }))
+                })))
             });
         }
         let proxy = http_proxy_port(mesh, projection);
         if let Some(port) = proxy.filter(|port| Slot::Loopback.name(*port, family) == *name) {
             let addresses = Slot::Loopback.addresses(family);
-            return Some(Input::Listener(ListenerInput::HttpProxy(HttpProxy {
-                name: name.clone(),
-                addresses,
-                port,
-                reports,
-                names: dynamic::has_any(view).then(|| names_of_requests(projection)).flatten(),
-                without: projection.without,
-            })));
+            return Some(Input::Listener(Box::new(ListenerInput::HttpProxy(
+                HttpProxy {
+                    name: name.clone(),
+                    addresses,
+                    port,
+                    reports,
+                    names: dynamic::has_any(view)
+                        .then(|| names_of_requests(projection))
+                        .flatten(),
+                    without: projection.without,
+                },
+            ))));
         }
         let (slot, port) = Slot::parse(name, view, projection)?;
         let chains = chains::divide(mesh, view, projection, slot, port)?;
-        Some(Input::Listener(ListenerInput::Outbound(OutboundListener {
-            name: name.clone(),
-            addresses: slot.addresses(family),
-            port,
-            bind: slot.is_bound(),
-            rule: view.listener(port).and(view.egress()).map(|egress| egress.rule.clone()),
-            http: chains.http,
-            tcp: chains.tcp,
-            rest: chains.rest,
-            detection_timeout: config.protocol_detection_timeout,
-            reports,
-        })))
+        Some(Input::Listener(Box::new(ListenerInput::Outbound(
+            OutboundListener {
+                name: name.clone(),
+                addresses: slot.addresses(family),
+                port,
+                bind: slot.is_bound(),
+                rule: view
+                    .listener(port)
+                    .and(view.egress())
+                    .map(|egress| egress.rule.clone()),
+                http: chains.http,
+                tcp: chains.tcp,
+                rest: chains.rest,
+                detection_timeout: config.protocol_detection_timeout,
+                reports,
+            },
+        ))))
     }
 
     fn lost(mesh: &Mesh, view: &View, projection: &ForListeners, name: &Name) -> Vec<Lost> {

@@ -133,23 +133,27 @@ pub fn own(mesh: &Mesh, own: &ForOwn) -> Vec<Input> {
             reports: reports(mesh, own.reports.as_ref(), own.without),
             without: own.without,
         };
-        inputs.push(Input::Listener(ListenerInput::VirtualInbound(listener)));
+        inputs.push(Input::Listener(Box::new(ListenerInput::VirtualInbound(
+            listener,
+        ))));
     }
     inputs.extend(bound.into_iter().filter_map(|chain| {
         let addresses = chain.bound.clone()?;
         let first = names::listener(*addresses.first()?, chain.target.target_port);
-        Some(Input::Listener(ListenerInput::Inbound(InboundListener {
-            // Where traffic is captured, outbound listeners may have this name.
-            name: match captures {
-                true => format!("inbound_{first}").as_str().into(),
-                false => first,
+        Some(Input::Listener(Box::new(ListenerInput::Inbound(
+            InboundListener {
+                // Where traffic is captured, outbound listeners may have this name.
+                name: match captures {
+                    true => format!("inbound_{first}").as_str().into(),
+                    false => first,
+                },
+                addresses,
+                chain,
+                detection_timeout: mesh.config().protocol_detection_timeout,
+                reports: reports(mesh, own.reports.as_ref(), own.without),
+                without: own.without,
             },
-            addresses,
-            chain,
-            detection_timeout: mesh.config().protocol_detection_timeout,
-            reports: reports(mesh, own.reports.as_ref(), own.without),
-            without: own.without,
-        })))
+        ))))
     }));
     inputs.extend(by_port.into_iter().map(|(target_port, targets)| {
         let cluster = cluster(mesh, own, target_port, targets, &inbound);

@@ -219,7 +219,7 @@ impl Seeker<'_> {
     }
 
     fn label(&self, keys: &[&str]) -> Option<&str> {
-        let values = keys.iter().filter_map(|key| self.proxy.labels.get(key));
-        values.filter(|value| !value.is_empty()).next()
+        let mut values = keys.iter().filter_map(|key| self.proxy.labels.get(key));
+        values.find(|value| !value.is_empty())
     }
 }
