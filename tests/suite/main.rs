@@ -23,6 +23,7 @@ mod envoy_filter;
 mod envoy_static;
 mod every_envoy;
 mod files;
+mod fuzz_corpus;
 mod gateway;
 mod grpc_proxyless;
 mod names;

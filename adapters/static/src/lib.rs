@@ -18,7 +18,7 @@ mod watched_file;
 
 pub use config::{ConfigError, StaticConfig};
 pub use disk::ReadError;
-pub use offline::{File, read, read_file, read_mesh_config, read_text};
+pub use offline::{File, read, read_file, read_mesh_config, read_mesh_config_text, read_text};
 // What is found in files is shown to people as it is.
 pub use pilothouse_manifests::{Finding, Unknown};
 pub use registry::StaticRegistry;

@@ -85,15 +85,20 @@ pub fn read_mesh_config(path: &Path) -> Result<(Option<MeshConfig>, Vec<Finding>
         Content::Unreadable(error) => return Err(error),
         Content::Gone => return Err(absent(path)),
     };
+    Ok(read_mesh_config_text(&name, &text))
+}
+
+/// Reads mesh-wide settings that are not in a file.
+pub fn read_mesh_config_text(name: &str, text: &str) -> (Option<MeshConfig>, Vec<Finding>) {
     let mut config = None;
-    let finding = check_value(&name, &text, |value| match resolve::mesh_config(value) {
+    let finding = check_value(name, text, |value| match resolve::mesh_config(value) {
         Ok((good, warnings)) => {
             config = Some(good);
             warnings
         }
         Err(problems) => problems,
     });
-    Ok((config, finding.into_iter().collect()))
+    (config, finding.into_iter().collect())
 }
 
 fn absent(path: &Path) -> ReadError {
