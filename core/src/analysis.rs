@@ -3,7 +3,7 @@
 //!
 //! An analyzer is a pure function from a mesh to findings, one file for each theme. A finding has a code: Istio's where its
 //! analyzers say the same, and one of our own elsewhere ([`Code`]). What is wrong with one object alone is for
-//! [`rules::check`](crate::rules::check) to say; what the store decides, such as who loses a contest, is in its
+//! [`rules::check`](mod@crate::rules::check) to say; what the store decides, such as who loses a contest, is in its
 //! [status](crate::status).
 
 mod addresses;
