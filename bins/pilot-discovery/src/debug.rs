@@ -1,9 +1,10 @@
 //! The debug listener: what the process knows, as JSON, and the few things that can be changed while it runs.
 //!
 //! It stands on loopback. A page never changes anything on GET; what does is POST or PUT, and is refused when a browser
-//! sends it for a foreign page.
+//! sends it for a foreign page. `diff` is POST because it takes much in, and changes nothing.
 
 mod control;
+mod diff;
 mod mesh;
 mod proxies;
 mod resources;
@@ -99,6 +100,11 @@ fn pages() -> Vec<Page> {
             "/debug/guard/confirm",
             "POST ?registry=: applies what the guard against mass loss holds",
             post(control::confirm),
+        ),
+        (
+            "/debug/diff",
+            "POST rules, ?delete=KIND/NAMESPACE/NAME,...: what proxies would get of them; changes nothing",
+            diff::page(),
         ),
     ]
 }
