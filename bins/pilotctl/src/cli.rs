@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use pilothouse_process::collateral::{self, CollateralArgs, CompletionArgs};
 
+use crate::diff::{self, DiffArgs};
 use crate::explain::{self, ExplainArgs};
 use crate::inspect::proxy_config::{self, ProxyConfigArgs};
 use crate::inspect::proxy_status::{self, ProxyStatusArgs};
@@ -82,6 +83,9 @@ pub enum Command {
     Translate(offline::TranslateArgs),
 
     #[allow(missing_docs, reason = "documented on its type")]
+    Diff(DiffArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
     Explain(ExplainArgs),
 
     /// Write what an agent on a machine is started with.
@@ -132,6 +136,7 @@ pub async fn run(line: CommandLine, out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Analyze(args) => offline::analyze(args, out).await,
         Command::Translate(args) => offline::translate(args, out, err).await,
         Command::Workload(args) => offline::workload(args, out, err).await,
+        Command::Diff(args) => diff::run(args, &global.discovery, out, err).await,
         Command::Explain(args) => explain::run(args, &global.discovery, out, err).await,
         Command::Apply(args) => keys::apply(args, out, err).await,
         Command::Get(args) => keys::get(args, out, err).await,

@@ -15,6 +15,7 @@ use pilothouse_consul::client::{Client, Query, Settings};
 pub use apply::{ApplyArgs, apply};
 pub use delete::{DeleteArgs, delete};
 pub use get::{GetArgs, get};
+pub(crate) use stored::text;
 
 /// Which store.
 #[derive(Debug, Clone, Args)]

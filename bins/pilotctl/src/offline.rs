@@ -14,6 +14,7 @@ mod messages;
 mod node;
 mod print;
 mod published;
+mod rehearsed;
 mod sources;
 mod translate;
 mod validate;
@@ -21,6 +22,7 @@ mod workload;
 
 pub(crate) use node::{NodeArgs, pair};
 pub(crate) use published::published;
+pub(crate) use rehearsed::rehearsed;
 pub(crate) use sources::SourceArgs;
 pub use analyze::AnalyzeArgs;
 pub use translate::TranslateArgs;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -80,6 +80,12 @@ impl Peer {
         self.expect(path, self.ask(Method::POST, path).await?)
     }
 
+    /// `POST path` with a text.
+    pub(crate) async fn post_text(&self, path: &str, text: String) -> Result<Vec<u8>> {
+        let answer = self.send(Method::POST, path, text.into()).await?;
+        self.expect(path, answer)
+    }
+
     /// What is to be said when an answer is not what it should be.
     pub(super) fn no_json(&self, path: &str) -> String {
         format!(
@@ -90,13 +96,17 @@ impl Peer {
 
     /// Sends a request and takes whatever answer there is.
     pub(super) async fn ask(&self, method: Method, path: &str) -> Result<Answer> {
+        self.send(method, path, Bytes::new()).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
         let (who, address, advice) = (self.who, &self.address, self.advice);
         let (stream, peer) = timeout(CONNECT, connect(address))
             .await
             .map_err(|_| anyhow!("no connection within {} s", CONNECT.as_secs()))
             .flatten()
             .map_err(|error| anyhow!("no {who} answers at {address} ({error:#}): {advice}"))?;
-        let exchange = exchange(stream, peer, method, path);
+        let exchange = exchange(stream, peer, method, path, body);
         exchange
             .await
             .with_context(|| format!("asking {who} at {address} for {path}"))
@@ -167,13 +177,14 @@ async fn exchange(
     peer: SocketAddr,
     method: Method,
     path: &str,
+    body: Bytes,
 ) -> Result<Answer> {
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header(header::HOST, peer.to_string())
         .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::new(body))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends with this function, and with it the connection.
     let mut driver = JoinSet::new();

@@ -50,7 +50,7 @@ pub(super) fn key_of(prefix: &str, key: &ObjectKey) -> String {
 }
 
 /// An object as text.
-pub(super) fn text(object: &Object) -> Result<String> {
+pub(crate) fn text(object: &Object) -> Result<String> {
     let Value::Rule(spec) = &object.value else {
         anyhow::bail!(
             "{} is no rule, and only rules are read from a store",
