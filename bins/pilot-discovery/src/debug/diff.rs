@@ -229,12 +229,15 @@ mod tests {
 
     #[test]
     fn a_change_that_is_wrong_is_refused() {
-        let body = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: a, namespace: b }\nspec: { hosts: [] }\n";
+        let body = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: a, namespace: b }\nspec: { hosts: [a.test], http: [{ route: [{ destination: { host: a.test }, weight: -1 }] }] }\n";
         let Err(Failure(status, what)) = changed(body) else {
             unreachable!("it is taken");
         };
         assert_eq!(status, StatusCode::BAD_REQUEST);
-        assert!(what.contains("VirtualService b/a: spec.hosts"), "{what}");
+        assert!(
+            what.contains("VirtualService b/a: spec.http[0].route[0].weight"),
+            "{what}"
+        );
         assert!(changed("").is_ok_and(|(objects, _)| objects.is_empty()));
     }
 }

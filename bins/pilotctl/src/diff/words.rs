@@ -18,7 +18,7 @@ pub fn words(resource_type: &str, name: &str, before: &Value, after: &Value) -> 
         "cds" => clusters::cluster(name, before, after),
         "eds" => clusters::endpoints(name, before, after),
         "lds" => listener(name, before, after),
-        _ => vec![format!("the names that clients look up change")],
+        _ => vec!["the names that clients look up change".to_owned()],
     }
 }
 

@@ -74,6 +74,13 @@ pub(super) fn cluster(name: &str, before: &Value, after: &Value) -> Vec<String> 
 pub(super) fn endpoints(name: &str, before: &Value, after: &Value) -> Vec<String> {
     let who = named(name);
     let (old, new) = (reached(before), reached(after));
+    match (before, after) {
+        (Value::Null, _) if new.is_empty() => return vec![format!("{who} has no endpoints")],
+        (Value::Null, _) => return vec![format!("{who} has {}", number(new.len()))],
+        // What is said of its cluster is enough.
+        (_, Value::Null) => return Vec::new(),
+        _ => {}
+    }
     let only = |a: &BTreeMap<String, &Value>, b: &BTreeMap<String, &Value>| {
         a.keys().filter(|address| !b.contains_key(*address)).count()
     };
@@ -97,7 +104,7 @@ pub(super) fn endpoints(name: &str, before: &Value, after: &Value) -> Vec<String
         )];
     }
     vec![format!(
-        "of the endpoints of {who}, {} (of {})",
+        "endpoints of {who} change: {} ({} before)",
         counts.join(", "),
         old.len()
     )]
@@ -136,4 +143,11 @@ fn reached(assignment: &Value) -> BTreeMap<String, &Value> {
         .flat_map(|locality| list(locality, "lb_endpoints"))
         .filter_map(|endpoint| Some((address(endpoint)?, endpoint)))
         .collect()
+}
+
+fn number(endpoints: usize) -> String {
+    format!(
+        "{endpoints} endpoint{}",
+        if endpoints == 1 { "" } else { "s" }
+    )
 }
