@@ -32,9 +32,11 @@ topics! {
     gateways
     headers
     l4
+    patches
     paths
     scope
     services
+    sidecars
 }
 
 #[test]
