@@ -117,8 +117,8 @@ fn compute(
         .build()
         .map_err(|error| format!("no thread can be had: {error}"))?;
     let found = async {
-        let was = rehearsal::snapshots(before, config, proxies).await?;
-        let is = rehearsal::snapshots(after, config, proxies).await?;
+        let was = Box::pin(rehearsal::snapshots(before, config, proxies)).await?;
+        let is = Box::pin(rehearsal::snapshots(after, config, proxies)).await?;
         let mut differences = Differences::default();
         for ((proxy, was), is) in proxies.iter().zip(&was).zip(&is) {
             differences.add(proxy, was, is);

@@ -114,7 +114,7 @@ fn route(before: &Value, after: &Value, host: &str, said: &mut Vec<String>) {
             let rest = field.path.strip_prefix(*name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        (both && of_route.iter().any(|name| is(name))) || of_names.iter().any(|name| is(name))
+        (both && of_route.iter().any(&is)) || of_names.iter().any(is)
     };
     let mut rest = fields(before, after);
     rest.retain(|field| !told(field));
