@@ -100,7 +100,7 @@ mod tests {
         for text in [
             "response.code >= 500",
             "response.code >= 400 || (connection.mtls && request.url_path.contains('v1beta3'))",
-            "!has(request.headers['x-a']) && request.method in ['GET', \"POST\"]",
+            "has(request.host) && !('x-a' in request.headers) && request.method in ['GET', \"POST\"]",
             "request.time.getFullYear() == 2024 ? true : -request.size < 5u",
             "xds.cluster_metadata.filter_metadata['istio'].services.exists(s, s.host == r'a\\b')",
             "{'a': 1, 'b': 2.5e3}['a'] == 0xff && '''multi\nline''' != b'x'",
@@ -136,5 +136,7 @@ mod tests {
         check("request.#", "\"#\" is unexpected");
         check(&"(".repeat(1000), "nested too deeply");
         check("in", "\"in\" is unexpected");
+        check("has(request.headers['x-a'])", "has() takes a field");
+        check("has(a)", "has() takes a field");
     }
 }

@@ -97,22 +97,26 @@ impl<'a> Parser<'a> {
         for sign in ["!", "-"] {
             while self.takes(sign)? {}
         }
-        self.member()
+        self.member().map(|_| ())
     }
 
-    fn member(&mut self) -> Result<(), String> {
+    /// Returns whether it is a field of something.
+    fn member(&mut self) -> Result<bool, String> {
         self.primary()?;
+        let mut is_field = false;
         loop {
             if self.takes(".")? {
                 let name = self.name()?;
-                if self.takes("(")? {
+                is_field = !self.takes("(")?;
+                if !is_field {
                     self.call(name)?;
                 }
             } else if self.takes("[")? {
                 self.expression()?;
                 self.expect("]")?;
+                is_field = false;
             } else {
-                return Ok(());
+                return Ok(is_field);
             }
         }
     }
@@ -161,6 +165,15 @@ impl<'a> Parser<'a> {
     /// The parameters of a function, behind its bracket.
     fn call(&mut self, name: &'a str) -> Result<(), String> {
         self.parsed.calls.insert(name);
+        if name == "has" {
+            return match self.member()? {
+                true => self.expect(")"),
+                false => Err(
+                    "has() takes a field, such as request.host; of a map, write 'key' in map"
+                        .to_owned(),
+                ),
+            };
+        }
         let variable = match self.next {
             Some(Token::Name(variable)) if MACROS.contains(&name) => Some(variable),
             _ => None,
