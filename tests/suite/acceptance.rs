@@ -41,8 +41,6 @@ extensionProviders:
 - { name: labels, envoyFileAccessLog: { path: /dev/null, logFormat: { labels: { a: "%PROTOCOL%", b: { c: "%BYTES_SENT%" } } }, omitEmptyValues: true } }
 - { name: http-als, envoyHttpAls: { service: collector.shop.svc.cluster.local, port: 17417, additionalRequestHeadersToLog: [x-a], filterStateObjectsToLog: [b] } }
 - { name: tcp-als, envoyTcpAls: { service: shop/collector.shop.svc.cluster.local, port: 17417, logName: tcp } }
-- { name: otel-als, envoyOtelAls: { service: collector.shop.svc.cluster.local, port: 17417, logFormat: { text: "%REQ_WITHOUT_QUERY(:PATH)%", labels: { a: "%PROTOCOL%", b: { c: 1, d: [true] } } } } }
-- { name: plain-otel, envoyOtelAls: { service: collector.shop.svc.cluster.local, port: 17417 } }
 - { name: zipkin, zipkin: { service: collector.shop.svc.cluster.local, port: 17411, maxTagLength: 64, enable64bitTraceId: true, traceContextOption: USE_B3_WITH_W3C_PROPAGATION } }
 - { name: otel-http, opentelemetry: { service: collector.shop.svc.cluster.local, port: 17411, http: { path: /v1/traces, headers: [{ name: a, value: b }] }, resourceDetectors: { environment: {}, dynatrace: {} } } }
 - { name: otel-grpc, opentelemetry: { service: collector.shop.svc.cluster.local, port: 17417, maxTagLength: 9, grpc: { timeout: 3s, initialMetadata: [{ name: a, value: b }] } } }
