@@ -32,6 +32,7 @@ struct Shared {
 #[derive(Debug)]
 struct Step {
     name: Arc<str>,
+    at_last: bool,
     since: Instant,
     took: Option<Duration>,
     note: Option<Arc<str>>,
@@ -76,11 +77,21 @@ impl Readiness {
 
     /// Waits for something of this name. A guard taken when all is ready holds nothing up.
     pub fn guard(&self, name: impl Into<Arc<str>>) -> Guard {
+        self.take(name.into(), false)
+    }
+
+    /// The same for what can be looked at only when all else is there: until then, nothing is said of it.
+    pub fn guard_at_last(&self, name: impl Into<Arc<str>>) -> Guard {
+        self.take(name.into(), true)
+    }
+
+    fn take(&self, name: Arc<str>, at_last: bool) -> Guard {
         let mut steps = self.shared.steps.lock();
         let index = steps.len();
         self.shared.held.send_modify(|held| *held += 1);
         steps.push(Step {
-            name: name.into(),
+            name,
+            at_last,
             since: Instant::now(),
             took: None,
             note: None,
@@ -122,8 +133,14 @@ impl Readiness {
             done: step.took.is_some(),
             note: step.note.clone(),
         };
-        let steps = steps.iter().filter(|step| !step.withdrawn);
-        steps.map(progress).collect()
+        let open = |step: &&Step| !step.withdrawn && step.took.is_none();
+        let others = steps.iter().filter(open).any(|step| !step.at_last);
+        let unsaid = |step: &&Step| step.withdrawn || step.at_last && others && open(step);
+        steps
+            .iter()
+            .filter(|step| !unsaid(step))
+            .map(progress)
+            .collect()
     }
 }
 
@@ -286,7 +303,8 @@ mod tests {
     #[tokio::test]
     async fn the_last_one_knows_and_says_why_it_stays() {
         let readiness = Readiness::new();
-        let (last, other) = (readiness.guard("last"), readiness.guard("other"));
+        let (last, other) = (readiness.guard_at_last("last"), readiness.guard("other"));
+        assert_eq!(names(readiness.pending()), ["other".into()]);
         tokio::select! {
             biased;
             () = last.is_last() => panic!("another is held"),

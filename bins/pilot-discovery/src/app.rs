@@ -220,7 +220,7 @@ impl App {
         let (publisher, ending) = (self.publisher, end.clone());
         tasks.spawn("publisher", async move { Ok(publisher.run(ending).await?) });
         if !config.allow_unenforced_security {
-            let guard = readiness.guard("security policies that are not enforced");
+            let guard = readiness.guard_at_last("security policies that are not enforced");
             let (news, ending) = (handle.clone(), end.clone());
             tasks.spawn("security", async move {
                 unenforced::hold(guard, news, ending.clone()).await;
