@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pilothouse_consul::client::{Client, ConsulApi, Query, Settings};
+use pilothouse_consul::client::{Client, Consistency, ConsulApi, Query, Settings};
 use pilothouse_consul::{ConsulConfig, ConsulRegistry};
 use pilothouse_core::model::{Host, ServiceKey};
 use pilothouse_core::registry::Registry;
@@ -112,8 +112,13 @@ impl Fixture for OnCluster {
 
 /// Whether the catalog is like this.
 async fn shows(client: &Client, world: &World) -> bool {
+    // As the registry asks: a server may know less than its leader for a moment.
+    let query = Query {
+        consistency: Consistency::Stale,
+        ..Query::default()
+    };
     for service in SERVICES {
-        let found = client.health(service, &Query::default()).await.unwrap();
+        let found = client.health(service, &query).await.unwrap();
         let addresses = found.value.iter().map(|one| &one.service.address);
         let ips: BTreeSet<Ipv4Addr> = addresses.filter_map(|ip| ip.parse().ok()).collect();
         if ips != world.services.get(service).cloned().unwrap_or_default() {

@@ -8,7 +8,7 @@ use pilothouse_tests::traffic::{Target, Traffic};
 use pilothouse_tests::wait::eventually;
 
 use super::health::{only, only_within};
-use super::setting::{Setting, backends, instance};
+use super::setting::{Setting, backends, unchecked};
 use crate::world::SOON;
 
 /// How long a cluster is away.
@@ -30,8 +30,8 @@ async fn a_leader_and_then_the_whole_cluster_are_lost_and_come_back() {
         panic!("three were started")
     };
     let mut setting = Setting::start(async |cluster| {
-        cluster.register(instance("web", a)).await.unwrap();
-        cluster.register(instance("web", b)).await.unwrap();
+        cluster.register(unchecked("web", a)).await.unwrap();
+        cluster.register(unchecked("web", b)).await.unwrap();
     })
     .await;
     let _client = setting.client().await;
@@ -68,7 +68,7 @@ async fn a_leader_and_then_the_whole_cluster_are_lost_and_come_back() {
         setting.cluster.start_server(at).unwrap();
     }
     setting.cluster.has_leader().await.unwrap();
-    setting.cluster.register(instance("web", c)).await.unwrap();
+    setting.cluster.register(unchecked("web", c)).await.unwrap();
     only_within(via, &["a", "b", "c"], 2 * SOON).await;
     let report = flowing.stop().await;
     assert_eq!(report.failed, [], "of {} requests", report.sent);
@@ -81,7 +81,7 @@ async fn a_snapshot_that_is_restored_takes_nothing_away_at_once() {
         panic!("two were started")
     };
     let setting = Setting::start(async |cluster| {
-        cluster.register(instance("web", a)).await.unwrap();
+        cluster.register(unchecked("web", a)).await.unwrap();
     })
     .await;
     let snapshot = setting.dir.path().join("snapshot");
@@ -89,7 +89,7 @@ async fn a_snapshot_that_is_restored_takes_nothing_away_at_once() {
         .cluster
         .run(["snapshot", "save"], &[snapshot.as_os_str()])
         .unwrap();
-    setting.cluster.register(instance("web", b)).await.unwrap();
+    setting.cluster.register(unchecked("web", b)).await.unwrap();
     let _client = setting.client().await;
     let via = SocketAddr::from(([127, 0, 0, 1], a.address().port()));
     only(via, &["a", "b"]).await;

@@ -81,6 +81,15 @@ pub(crate) async fn backends<const N: usize>(names: [&str; N]) -> Vec<Backend> {
     all
 }
 
+/// The definition of an instance behind a backend, without a check of its own: its node's counts.
+pub(crate) fn unchecked(service: &str, backend: &Backend) -> Value {
+    let mut definition = instance(service, backend);
+    if let Some(fields) = definition.as_object_mut() {
+        fields.remove("check");
+    }
+    definition
+}
+
 /// The definition of an instance behind a backend, with a check that a test passes and fails.
 pub(crate) fn instance(service: &str, backend: &Backend) -> Value {
     json!({
