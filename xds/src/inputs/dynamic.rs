@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use pilothouse_core::model::{Host, Resolution, Service};
 
-use super::routing::Connections;
+use super::routing::{Connections, Routed};
 use crate::extensions::{Extension, Missing};
 use crate::names;
+use crate::resource::Name;
 use crate::selection::Family;
 use crate::view::{Class, View};
 
@@ -49,11 +50,21 @@ pub(super) fn has_any(view: &View) -> bool {
 
 /// Whether connections that go there have names that are to be resolved.
 pub(super) fn has_connections(view: &View, to: &Connections) -> bool {
-    to.clusters.iter().any(|(cluster, _)| {
-        names::parse_outbound_cluster(cluster.as_str())
-            .and_then(|(_, _, host)| view.service(&host))
-            .is_some_and(|service| is_dynamic(service))
-    })
+    to.clusters
+        .iter()
+        .any(|(cluster, _)| is_of_names(view, cluster))
+}
+
+/// Whether a route leads to such a service.
+pub(super) fn has_routed(view: &View, routed: &Routed) -> bool {
+    let all = routed.targets.iter().chain(&*routed.mirrors);
+    all.into_iter().any(|to| is_of_names(view, &to.cluster))
+}
+
+fn is_of_names(view: &View, cluster: &Name) -> bool {
+    names::parse_outbound_cluster(cluster.as_str())
+        .and_then(|(_, _, host)| view.service(&host))
+        .is_some_and(|service| is_dynamic(service))
 }
 
 /// They are wildcards, which come before all other names.

@@ -7,6 +7,7 @@
 mod bound;
 mod chains;
 mod hosts;
+mod resolving;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use pilothouse_core::registry::ObjectKey;
 use pilothouse_core::rules::resolve::{Bind, Termination};
 
 use super::Input;
+use super::dynamic::NameCache;
 use super::reports::{Reports, reports};
 use super::routing::{Connections, Routed};
 use crate::extensions::Missing;
@@ -80,6 +82,8 @@ pub struct RouterChain {
     pub tls: Option<Arc<Termination>>,
     /// Where they go.
     pub to: ChainTo,
+    /// How the names are resolved that they say; `None`: none is.
+    pub names: Option<NameCache>,
 }
 
 /// Where connections to a router go.
@@ -182,12 +186,14 @@ fn slot_of(from: &From<'_>, slot: &Slot, made: &mut Made) {
         Kind::Http => {
             let name = names::router_http_route(slot.port, &bind_text(&slot.bind));
             let route = hosts::route(from, slot.servers(), name.clone(), false);
+            let names = resolving::of_requests(from, &route);
             made.inputs.push(Input::Router(RouterInput::Route(route)));
             chains.push(RouterChain {
                 server_names: Vec::new(),
                 within_mesh: false,
                 tls: None,
                 to: ChainTo::Requests(name),
+                names,
             });
         }
         Kind::Opaque => chains.extend(chains::opaque(from, slot)),

@@ -35,7 +35,7 @@ pub(super) enum Routes<'a> {
     /// Outbound, for clients that speak to an HTTP proxy.
     Proxy(&'a Name, Option<NameCache>),
     /// At a router, by a route configuration of its own.
-    Edge(&'a Name, GatewayTopology),
+    Edge(&'a Name, GatewayTopology, Option<NameCache>),
     /// Inbound, by a route configuration that is part of the listener.
     Inbound(Box<RouteConfiguration>),
 }
@@ -49,8 +49,8 @@ pub(super) fn connection_manager(
     notes: &mut Notes,
 ) -> Filter {
     let names = match &routes {
-        Routes::Named(_, names) | Routes::Proxy(_, names) => *names,
-        _ => None,
+        Routes::Named(_, names) | Routes::Proxy(_, names) | Routes::Edge(_, _, names) => *names,
+        Routes::Inbound(_) => None,
     };
     let mut manager = HttpConnectionManager {
         codec_type: CodecType::Auto.into(),
@@ -78,7 +78,7 @@ pub(super) fn connection_manager(
             });
             manager.route_specifier = Some(named(route, notes));
         }
-        Routes::Edge(route, topology) => {
+        Routes::Edge(route, topology, _) => {
             edge(&mut manager, topology);
             manager.route_specifier = Some(named(route, notes));
         }

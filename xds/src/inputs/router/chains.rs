@@ -12,7 +12,7 @@ use pilothouse_core::rules::resolve::{Security, Termination, VirtualService};
 
 use super::bound::{common_hosts, narrower, reference};
 use super::slots::{Opened, Slot};
-use super::{ChainTo, From, LostServer, RouterChain, RouterRoute, bind_text, hosts};
+use super::{ChainTo, From, LostServer, RouterChain, RouterRoute, bind_text, hosts, resolving};
 use crate::inputs::destination::{Forwarding, subsets};
 use crate::inputs::routing::{self, Client, Connections, Way, ways};
 use crate::names;
@@ -78,7 +78,7 @@ fn end(
     found: &mut Found,
 ) {
     let server = &opened.server;
-    let to = if server.protocol == Protocol::Https {
+    let (to, cache) = if server.protocol == Protocol::Https {
         let gateway = &opened.gateway.key;
         let name = names::router_https_route(
             server.port,
@@ -87,18 +87,21 @@ fn end(
             &bind_text(&slot.bind),
         );
         let servers = std::slice::from_ref(opened);
-        found
-            .routes
-            .push(hosts::route(from, servers, name.clone(), true));
-        ChainTo::Requests(name)
+        let route = hosts::route(from, servers, name.clone(), true);
+        let cache = resolving::of_requests(from, &route);
+        found.routes.push(route);
+        (ChainTo::Requests(name), cache)
     } else {
-        match first_way(from, opened) {
-            Some(to) => ChainTo::Connections(to),
-            None => return,
-        }
+        let Some(to) = first_way(from, opened) else {
+            return;
+        };
+        let cache = resolving::of_connections(from, &to);
+        (ChainTo::Connections(to), cache)
     };
-    let tls = Some(termination.clone());
-    found.chains.push(chain(server_names, tls, to));
+    found.chains.push(RouterChain {
+        names: cache,
+        ..chain(server_names, Some(termination.clone()), to)
+    });
 }
 
 /// Connections that rules tell apart by server name.
@@ -131,8 +134,11 @@ fn pass(
             };
             let by = (&rule.key, &field);
             if let Some(names) = take(taken, names, by, lost) {
-                let to = ChainTo::Connections(way.to);
-                found.chains.push(chain(names, None, to));
+                let cache = resolving::of_connections(from, &way.to);
+                found.chains.push(RouterChain {
+                    names: cache,
+                    ..chain(names, None, ChainTo::Connections(way.to))
+                });
             }
         }
     }
@@ -175,6 +181,7 @@ fn chain(server_names: Vec<Host>, tls: Option<Arc<Termination>>, to: ChainTo) ->
         within_mesh: false,
         tls,
         to,
+        names: None,
     }
 }
 

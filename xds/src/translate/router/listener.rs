@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch
 use super::super::common::pipe;
 use super::super::http::{Routes, connection_manager};
 use super::super::listener::{listener, output, tls_inspector};
-use super::super::{Notes, Output, tcp};
+use super::super::{Notes, Output, dynamic, tcp};
 use super::tls;
 use crate::inputs::router::{At, ChainTo, RouterChain, RouterListener};
 use crate::resource::Cause;
@@ -53,14 +53,20 @@ pub(super) fn translate(input: &RouterListener) -> Output {
 }
 
 fn chain(one: &RouterChain, of: &RouterListener, notes: &mut Notes) -> FilterChain {
-    let filter = match &one.to {
+    let mut filters = Vec::new();
+    if let (ChainTo::Connections(_), Some(names), At::Addresses(_, port)) =
+        (&one.to, one.names, &of.at)
+    {
+        filters.push(dynamic::of_connections(names, *port));
+    }
+    filters.push(match &one.to {
         ChainTo::Requests(route) => {
-            let routes = Routes::Edge(route, of.topology);
+            let routes = Routes::Edge(route, of.topology, one.names);
             let prefix = format!("outbound_{}", of.name);
             connection_manager(prefix, routes, &of.reports, of.without, notes)
         }
         ChainTo::Connections(to) => tcp::connections(to, &of.reports, notes),
-    };
+    });
     let ends_http = matches!(one.to, ChainTo::Requests(_));
     let protocols: &[&str] = if one.within_mesh { &WITHIN_MESH } else { &[] };
     let matching = FilterChainMatch {
@@ -71,7 +77,7 @@ fn chain(one: &RouterChain, of: &RouterListener, notes: &mut Notes) -> FilterCha
     FilterChain {
         filter_chain_match: (matching != FilterChainMatch::default()).then_some(matching),
         transport_socket: one.tls.as_ref().map(|tls| tls::socket(tls, ends_http)),
-        filters: vec![filter],
+        filters,
         ..Default::default()
     }
 }

@@ -1,10 +1,11 @@
 //! What Envoy gets of gateways.
 
 use pilothouse_core::mesh::{GatewayTopology, Mesh, MeshConfig};
+use pilothouse_core::model::Resolution;
 use serde_json::{Value, json};
 
 use crate::resource::ResourceType::{Cluster, Endpoint, Listener, Route};
-use crate::sample::{endpoint, http, mesh_with, one, router_proxy, service, with_rule};
+use crate::sample::{With, endpoint, http, mesh_with, one, router_proxy, service, with_rule};
 
 fn scene(server: Value) -> Mesh {
     let mut config = MeshConfig::default();
@@ -72,6 +73,33 @@ fn requests() {
     let cluster = &host["routes"][0]["route"]["cluster"];
     assert_eq!(*cluster, "outbound|80||web.com");
     assert_eq!(route["ignore_port_in_host_matching"], true);
+}
+
+#[test]
+fn names_that_requests_say_are_resolved_where_rules_lead_to_such_services() {
+    let pool = service("*.pool.com", [http(80)]).resolved(Resolution::DynamicDns);
+    let check = |destination: &str, expected: bool| {
+        let mesh = mesh_with(
+            MeshConfig::default(),
+            [
+                (service("web.com", [http(80)]), vec![endpoint("10.0.0.2")]),
+                (pool.clone(), vec![]),
+            ],
+        );
+        let servers = json!({"servers": [server("HTTP", Value::Null)]});
+        let mesh = with_rule(mesh, "Gateway", ("shop", "gw"), &servers);
+        let rule = json!({
+            "hosts": ["web.com"], "gateways": ["gw"],
+            "http": [{"route": [{"destination": {"host": destination}}]}],
+        });
+        let mesh = with_rule(mesh, "VirtualService", ("shop", "web"), &rule);
+        let listener = one(&mesh, &router_proxy(), Listener, "0.0.0.0_8443");
+        let filters = manager(&listener["filter_chains"][0])["http_filters"].to_string();
+        let name = "envoy.filters.http.dynamic_forward_proxy";
+        assert_eq!(filters.contains(name), expected, "{filters}");
+    };
+    check("*.pool.com", true);
+    check("web.com", false);
 }
 
 #[test]
