@@ -2,6 +2,8 @@
 
 mod format;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use envoy_types::pb::envoy::config::accesslog::v3::{

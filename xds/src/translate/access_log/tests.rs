@@ -243,7 +243,10 @@ fn spans_go_to_their_collector_with_tags_of_the_workload() {
         ..proxy()
     };
     let first = &filter(&mesh, &older, false, true)["tracing"]["custom_tags"][0]["tag"];
-    assert_eq!(first, "istio.canonical_revision", "it has no tags of formats");
+    assert_eq!(
+        first, "istio.canonical_revision",
+        "it has no tags of formats"
+    );
     let into = filter(&mesh, &proxy(), true, true);
     assert_eq!(
         into["tracing"],

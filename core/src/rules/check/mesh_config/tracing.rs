@@ -85,6 +85,8 @@ pub(in crate::rules::check) fn custom_tag(at: &At<'_>, name: &str, tag: &CustomT
             here.error("is missing");
         }
         access_log::text(&here, &formatter.value);
-        here.warning("has an effect on Envoy 1.40 and newer only: older ones have no tags of formats");
+        here.warning(
+            "has an effect on Envoy 1.40 and newer only: older ones have no tags of formats",
+        );
     }
 }

@@ -124,7 +124,10 @@ impl Join {
                 .rules
                 .iter()
                 .any(|key| key.kind.as_str() == "Telemetry")
-            || touched.services.iter().any(|key| config.takes_reports(&key.host));
+            || touched
+                .services
+                .iter()
+                .any(|key| config.takes_reports(&key.host));
         if !is_due {
             return;
         }
