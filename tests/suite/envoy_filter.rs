@@ -213,7 +213,14 @@ async fn clusters_and_listeners_are_added_and_changed(binary: &Binary, variant: 
 async fn what_is_no_message_is_rejected_and_what_was_good_stays(binary: &Binary, variant: Variant) {
     let (via, web) = (free_address().unwrap(), backend("web").await);
     let good = before_the_router(via.port(), &lua("good"));
-    let (world, _, _envoy) = scene(binary, variant, via, &web, &filter(&[good.clone()])).await;
+    let (world, _, _envoy) = scene(
+        binary,
+        variant,
+        via,
+        &web,
+        &filter(std::slice::from_ref(&good)),
+    )
+    .await;
     gets(via, "/lua", "good").await;
     let mut odd = before_the_router(via.port(), &lua("odd"));
     odd["patch"]["value"]["typed_config"]["inline"] = json!("x");

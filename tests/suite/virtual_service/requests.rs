@@ -295,7 +295,8 @@ pub(super) async fn weights(binary: &Binary, variant: Variant) {
     let three = Three::start(binary, variant, &[weighted(80, 20)]).await;
     let via = three.via;
     let measure = async |share: f64| {
-        (three.web.take(), three.one.take());
+        three.web.take();
+        three.one.take();
         for _ in 0..MANY {
             let reply = ask(via, Ask::get("/")).await.unwrap();
             assert_eq!(reply.status, 200, "{reply:?}");
@@ -306,7 +307,8 @@ pub(super) async fn weights(binary: &Binary, variant: Variant) {
     };
     measure(0.2).await;
     let all = async || {
-        (three.web.take(), three.one.take());
+        three.web.take();
+        three.one.take();
         for _ in 0..20 {
             assert_eq!(ask(via, Ask::get("/")).await.unwrap().status, 200);
         }
