@@ -85,6 +85,10 @@ pub struct FromArgs {
     #[arg(long = "metadata", value_name = "KEY=VALUE", requires = "from", value_parser = offline::pair)]
     pub metadata: Vec<(String, String)>,
 
+    /// A label of each proxy, such as istio=ingressgateway. May be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", requires = "from", value_parser = offline::pair)]
+    pub labels: Vec<(String, String)>,
+
     /// The file of mesh-wide settings, as discovery's --mesh-config.
     #[arg(long, alias = "meshConfig", value_name = "FILE", requires = "from")]
     pub mesh_config: Option<PathBuf>,
@@ -182,6 +186,7 @@ async fn compute(from: &FromArgs, objects: Vec<Object>, delete: &[ObjectKey]) ->
             proxy: Some(id.clone()),
             node: None,
             metadata: from.metadata.clone(),
+            labels: from.labels.clone(),
         })
         .collect();
     offline::rehearsed(&sources, &from.cluster_id, &nodes, objects, delete).await

@@ -122,6 +122,10 @@ pub struct SourceArgs {
     #[arg(long = "metadata", value_name = "KEY=VALUE", requires = "filenames", value_parser = crate::offline::pair)]
     pub metadata: Vec<(String, String)>,
 
+    /// A label of the proxy, such as istio=ingressgateway. May be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", requires = "filenames", value_parser = crate::offline::pair)]
+    pub labels: Vec<(String, String)>,
+
     /// The name of the cluster that the files belong to, as discovery's --cluster-id.
     #[arg(long, aliases = ["clusterID", "clusterId"], default_value = "default", value_name = "NAME")]
     pub cluster_id: String,

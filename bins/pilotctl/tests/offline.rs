@@ -310,6 +310,57 @@ fn a_node_is_read_from_each_form_of_file() {
 }
 
 #[test]
+fn a_router_has_what_gateways_say_that_select_its_labels() {
+    let gateway = format!(
+        "{WEB}---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: gw, namespace: shop }}
+spec:
+  selector: {{ app: edge }}
+  servers: [{{ port: {{ name: http, number: 8080, protocol: HTTP }}, hosts: [web.example.com] }}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: web, namespace: shop }}
+spec:
+  hosts: [web.example.com]
+  gateways: [gw]
+  http: [{{ name: all, route: [{{ destination: {{ host: web.example.com }} }}] }}]
+"
+    );
+    let id = "router~10.0.0.1~edge-1.shop~shop.svc.cluster.local";
+    let node = |metadata: &str| format!("id: {id}\nmetadata: {{ {metadata} }}\n");
+    let dir = dir(&[
+        ("a.yaml", &gateway),
+        ("n.yaml", &node("LABELS: { app: edge }")),
+        ("other.yaml", &node("LABELS: { app: other, x: y }")),
+        ("text.yaml", &node("LABELS: edge")),
+    ]);
+    let label = ["--label", "app=edge"];
+    for (args, expected) in [
+        (&["--node", "n.yaml"] as &[&str], true),
+        (&["--proxy", id, label[0], label[1]], true),
+        (&["--node", "other.yaml", label[0], label[1]], true),
+        (&["--node", "other.yaml"], false),
+        (&["--proxy", id], false),
+    ] {
+        let translate = [&["translate", "-f", "a.yaml", "-o", "json"], args].concat();
+        let (_, out, err) = run(dir.path(), &translate, "");
+        assert_eq!(out.contains("0.0.0.0_8080"), expected, "{args:?}: {err}");
+        let url = "http://web.example.com:8080/";
+        let explain = [&["explain", "-f", "a.yaml", url], args].concat();
+        let (_, out, err) = run(dir.path(), &explain, "");
+        let cluster = "outbound|80||web.example.com";
+        assert_eq!(out.contains(cluster), expected, "{args:?}: {out}{err}");
+    }
+    let odd = ["translate", "-f", "a.yaml", "--node", "text.yaml"];
+    let (code, _, err) = run(dir.path(), &[&odd[..], &label].concat(), "");
+    assert_eq!(code, 1);
+    assert!(err.contains("metadata LABELS is no object"), "{err}");
+}
+
+#[test]
 fn the_configuration_is_printed_beside_messages_and_again_alike() {
     let broken = WEB.replace("web", "api").replace("protocol:", "protocl:");
     let dir = dir(&[("mesh/a.yaml", WEB), ("mesh/b.yaml", &broken)]);

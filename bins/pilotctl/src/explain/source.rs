@@ -101,6 +101,7 @@ async fn from_files(args: &SourceArgs, err: &mut dyn Write) -> Result<Found> {
         )?,
         node: args.node.clone(),
         metadata: args.metadata.clone(),
+        labels: args.labels.clone(),
     };
     let sources = offline::SourceArgs {
         filenames: args.filenames.clone(),

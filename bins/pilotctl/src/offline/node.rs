@@ -30,6 +30,10 @@ pub struct NodeArgs {
     /// Metadata of the node, such as INTERCEPTION_MODE=NONE. May be given several times.
     #[arg(long = "metadata", value_name = "KEY=VALUE", value_parser = pair)]
     pub metadata: Vec<(String, String)>,
+
+    /// A label of the proxy, such as istio=ingressgateway. May be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    pub labels: Vec<(String, String)>,
 }
 
 /// A node as it is written, and what discovery makes of it.
@@ -67,7 +71,7 @@ impl NodeArgs {
     }
 
     fn add_metadata(&self, node: &mut Value) -> Result<()> {
-        if self.metadata.is_empty() {
+        if self.metadata.is_empty() && self.labels.is_empty() {
             return Ok(());
         }
         let Value::Object(fields) = node else {
@@ -82,11 +86,25 @@ impl NodeArgs {
         for (key, value) in &self.metadata {
             metadata.insert(key.clone(), Value::String(value.clone()));
         }
+        if self.labels.is_empty() {
+            return Ok(());
+        }
+        let labels = metadata
+            .entry(LABELS)
+            .or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(labels) = labels else {
+            bail!("the node's metadata {LABELS} is no object");
+        };
+        for (key, value) in &self.labels {
+            labels.insert(key.clone(), Value::String(value.clone()));
+        }
         Ok(())
     }
 }
 
 const NODE: &str = "envoy.config.core.v3.Node";
+/// Where a node says its labels.
+const LABELS: &str = "LABELS";
 
 fn from_text(text: &str) -> Result<Value> {
     let mut value: Value = serde_saphyr::from_str(text).context("not valid JSON or YAML")?;
