@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use pilothouse_tests::backend::Backend;
 use pilothouse_tests::envoy::{Binary, Envoy};
 use pilothouse_tests::http;
+use pilothouse_tests::ports::free_address;
 use pilothouse_tests::sidecar::Sidecar;
 use pilothouse_tests::wait::eventually;
 use pilothouse_xds::bootstrap::Variant;
@@ -19,6 +20,7 @@ use crate::world::{SOON, World};
 
 on_every_envoy! {
     requests_and_connections_reach_the_host_that_they_name
+    routers_pass_them_on
 }
 
 const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -48,6 +50,77 @@ spec:
 "
     );
     let world = World::start(&[("pool.yaml", &entry)]).await;
+    let sidecar = Sidecar::new("client", "default").variant(variant);
+    let envoy = start(binary, &sidecar, &world).await;
+    requests_arrive(SocketAddr::from(([127, 0, 0, 1], web)), web, [&one, &two]).await;
+    connections_arrive(SocketAddr::from(([127, 0, 0, 1], secure))).await;
+    envoy.wait_settled(SOON).await.unwrap();
+}
+
+/// The same through a router, with rules that are bound to a gateway.
+async fn routers_pass_them_on(binary: &Binary, variant: Variant) {
+    if !possible() {
+        return;
+    }
+    let one = Backend::start("one", ONE).await.unwrap();
+    let web = one.address().port();
+    let two = Backend::start_at("two", SocketAddr::new(TWO, web))
+        .await
+        .unwrap();
+    let (secure, _tasks) = secure_backends().await.unwrap();
+    let via = free_address().unwrap();
+    let objects = format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: pool, namespace: default }}
+spec:
+  hosts: ['*.pool.test']
+  resolution: DYNAMIC_DNS
+  ports:
+  - {{ name: http, number: {web}, protocol: HTTP }}
+  - {{ name: tls, number: {secure}, protocol: TLS }}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: gw, namespace: default }}
+spec:
+  selector: {{ app: edge }}
+  servers:
+  - port: {{ name: http, number: {}, protocol: HTTP }}
+    bind: 127.0.0.1
+    hosts: ['*.pool.test']
+  - port: {{ name: tls, number: {secure}, protocol: TLS }}
+    bind: 127.0.0.1
+    hosts: ['*.pool.test']
+    tls: {{ mode: PASSTHROUGH }}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: pool, namespace: default }}
+spec:
+  hosts: ['*.pool.test']
+  gateways: [gw]
+  http:
+  - route: [{{ destination: {{ host: '*.pool.test', port: {{ number: {web} }} }} }}]
+  tls:
+  - match: [{{ sniHosts: ['*.pool.test'] }}]
+    route: [{{ destination: {{ host: '*.pool.test', port: {{ number: {secure} }} }} }}]
+",
+        via.port()
+    );
+    let world = World::start(&[("objects.yaml", &objects)]).await;
+    let router = Sidecar::new("edge", "default")
+        .router()
+        .with("LABELS", serde_json::json!({ "app": "edge" }))
+        .variant(variant);
+    let envoy = start(binary, &router, &world).await;
+    requests_arrive(via, web, [&one, &two]).await;
+    connections_arrive(SocketAddr::from(([127, 0, 0, 1], secure))).await;
+    envoy.wait_settled(SOON).await.unwrap();
+}
+
+/// An Envoy that knows the addresses of `one.pool.test` and `two.pool.test`, and has everything.
+async fn start(binary: &Binary, proxy: &Sidecar, world: &World) -> Envoy {
     let hosts = world.dir().join("hosts");
     std::fs::write(
         &hosts,
@@ -55,16 +128,18 @@ spec:
     )
     .unwrap();
     let binary = binary.with_hosts(&hosts, world.dir()).unwrap();
-    let sidecar = Sidecar::new("client", "default").variant(variant);
-    let bootstrap = sidecar.bootstrap(world.discovery.addresses().grpc).unwrap();
-    let envoy = Envoy::start(&binary, &sidecar.id(), &bootstrap, world.dir())
+    let bootstrap = proxy.bootstrap(world.discovery.addresses().grpc).unwrap();
+    let envoy = Envoy::start(&binary, &proxy.id(), &bootstrap, world.dir())
         .await
         .unwrap();
     envoy.wait_ready(SOON).await.unwrap();
-    world.synced(&sidecar.id()).await.unwrap();
+    world.synced(&proxy.id()).await.unwrap();
+    envoy
+}
 
-    let via = SocketAddr::from(([127, 0, 0, 1], web));
-    for (name, expected) in [("one", &one), ("two", &two), ("one", &one)] {
+/// Requests get to the backend that they name, at port `web`.
+async fn requests_arrive(via: SocketAddr, web: u16, [one, two]: [&Backend; 2]) {
+    for (name, expected) in [("one", one), ("two", two), ("one", one)] {
         let host = format!("{name}.pool.test:{web}");
         let answer = http::get(via, &host, "/", SOON).await.unwrap();
         assert_eq!(
@@ -77,8 +152,10 @@ spec:
         http::get(via, &nobody, "/", SOON).await.unwrap().status,
         503
     );
+}
 
-    let via = SocketAddr::from(([127, 0, 0, 1], secure));
+/// Connections get to the server that they name.
+async fn connections_arrive(via: SocketAddr) {
     for name in ["one", "two"] {
         let told = eventually("the connection leads there", SOON, async || {
             let told = says(via, &format!("{name}.pool.test")).await?;
@@ -87,7 +164,6 @@ spec:
         });
         told.await.unwrap();
     }
-    envoy.wait_settled(SOON).await.unwrap();
 }
 
 /// Whether an Envoy can be given a file of hosts.
