@@ -26,8 +26,8 @@ use crate::registry::{Kind, ObjectKey, Origin, RegistryId};
 use crate::rules::{Resolved, RuleSpec};
 
 pub use config::{
-    AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy, MeshConfig, OutboundPolicy,
-    ProxyDefaults, VirtualServiceMerge,
+    AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy,
+    MeshConfig, OutboundPolicy, ProxyDefaults, VirtualServiceMerge,
 };
 pub use host_rules::{Destinations, HostRules, Routing, spellings};
 pub use providers::{

@@ -314,7 +314,8 @@ impl StatusHandle {
     pub fn connections_lost(&self, source: &Source, lost: Vec<Lost>) {
         let mut news = Vec::new();
         self.edit(source, |status| {
-            let is_one = |lost: &Lost| matches!(lost.over, Contest::Connections(_) | Contest::Server(_));
+            let is_one =
+                |lost: &Lost| matches!(lost.over, Contest::Connections(_) | Contest::Server(_));
             let (before, others): (Vec<_>, Vec<_>) = std::mem::take(&mut status.lost)
                 .into_iter()
                 .partition(is_one);

@@ -185,9 +185,7 @@ impl Extension {
                 "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig"
             }
             Self::StatsLog => "envoy.extensions.access_loggers.stats.v3.Config",
-            Self::CelLogFilter => {
-                "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
-            }
+            Self::CelLogFilter => "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
             Self::Zipkin => "envoy.config.trace.v3.ZipkinConfig",
             Self::OpenTelemetry => "envoy.config.trace.v3.OpenTelemetryConfig",
             Self::PreviousHosts => {
@@ -234,8 +232,8 @@ impl Extension {
             Self::OF_REPORTS,
             Self::OF_ROUTES,
         ]
-            .iter()
-            .any(|of| of.contains(&self))
+        .iter()
+        .any(|of| of.contains(&self))
     }
 
     const fn bit(self) -> u64 {
@@ -332,7 +330,9 @@ mod tests {
 
     use super::*;
     use crate::json::any_to_json;
-    use crate::sample::{With, auto, endpoint, http, mesh_with, port, resources, service, sidecar, tcp, with_rule};
+    use crate::sample::{
+        With, auto, endpoint, http, mesh_with, port, resources, service, sidecar, tcp, with_rule,
+    };
 
     #[test]
     fn what_is_not_announced_is_missing() {

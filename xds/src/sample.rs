@@ -216,7 +216,9 @@ pub(crate) fn all_inputs(mesh: &Mesh, view: &View, selection: &Selection) -> Vec
         ForDataPlane::Router(router) => {
             inputs.extend(of::<Clusters>(mesh, view, &router.clusters));
             let namespace = &selection.view.namespace;
-            inputs.extend(crate::inputs::router::router(mesh, view, namespace, &router.gateways).inputs);
+            inputs.extend(
+                crate::inputs::router::router(mesh, view, namespace, &router.gateways).inputs,
+            );
         }
         ForDataPlane::Grpc(grpc) => {
             inputs.extend(of::<GrpcClusters>(mesh, view, &()));

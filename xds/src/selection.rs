@@ -22,8 +22,8 @@ use crate::inputs::reports::Reports;
 use crate::patch::{Chosen, Patches};
 use crate::view::{Class, ViewKey};
 pub use ingress::{ForIngress, is_bound};
-pub use router::{ForGateways, ForRouter, RouterClusters};
 use router::router_clusters;
+pub use router::{ForGateways, ForRouter, RouterClusters};
 
 /// The versions of IP that a proxy has addresses of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

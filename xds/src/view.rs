@@ -263,8 +263,7 @@ pub fn proxied_ports(service: &Service) -> impl Iterator<Item = (&ServicePort, C
         _ => &service.ports[..],
     };
     let is_dynamic = service.resolution == Resolution::DynamicDns;
-    let carries_names =
-        |port: &ServicePort| port.protocol.is_http() || port.protocol.is_tls();
+    let carries_names = |port: &ServicePort| port.protocol.is_http() || port.protocol.is_tls();
     ports
         .iter()
         .filter(move |port| !is_dynamic || carries_names(port))

@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pilothouse_consul::ConsulRegistry;
+use pilothouse_consul::client::Client;
 use pilothouse_core::mesh::MeshConfig;
 use pilothouse_core::readiness::{Guard, Readiness};
 use pilothouse_core::registry::{Need, Registry};
 use pilothouse_core::store::{self, Store, StoreHandle};
 use pilothouse_core::supervisor::{self, Supervisor};
-use pilothouse_consul::ConsulRegistry;
-use pilothouse_consul::client::Client;
 use pilothouse_static::{StaticConfig, StaticRegistry};
 use pilothouse_xds::metrics::Metrics;
 use pilothouse_xds::publisher::Publisher;

@@ -20,11 +20,11 @@ mod translate;
 mod validate;
 mod workload;
 
+pub use analyze::AnalyzeArgs;
 pub(crate) use node::{NodeArgs, pair};
 pub(crate) use published::published;
 pub(crate) use rehearsed::rehearsed;
 pub(crate) use sources::SourceArgs;
-pub use analyze::AnalyzeArgs;
 pub use translate::TranslateArgs;
 pub use validate::ValidateArgs;
 pub use workload::{ConfigureArgs, WorkloadArgs, WorkloadCommand};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::providers::{DefaultProviders, FileLog, LogFormat, Provider, ProviderKind, TracingDefaults};
+use super::providers::{
+    DefaultProviders, FileLog, LogFormat, Provider, ProviderKind, TracingDefaults,
+};
 use crate::model::{Host, NamespaceName, ServiceKey};
 
 /// What happens to outbound traffic that no service claims.

@@ -8,8 +8,8 @@ mod host_name;
 mod mesh_config;
 mod proxy_config;
 mod service_entry;
-mod telemetry;
 mod sidecar;
+mod telemetry;
 mod virtual_service;
 mod workload_entry;
 
@@ -28,13 +28,13 @@ pub use host_name::host_name;
 pub use mesh_config::mesh_config;
 pub use proxy_config::{ProxyStart, proxy_start};
 pub use service_entry::services;
-pub use telemetry::{
-    Counted, Effective, LogProvider, Logs, Metric, MetricsOf, MetricsOverride, Part, Spans, TagOverride,
-    Telemetry, TelemetrySide, TracingOf, effective, effective_rules, telemetry,
-};
 pub use sidecar::{
     DefaultEndpoint, Egress, EgressBind, EgressListener, Elsewhere, Imported, Imports, Ingress,
     IngressListener, Owner, Sidecar, sidecar,
+};
+pub use telemetry::{
+    Counted, Effective, LogProvider, Logs, Metric, MetricsOf, MetricsOverride, Part, Spans,
+    TagOverride, Telemetry, TelemetrySide, TracingOf, effective, effective_rules, telemetry,
 };
 pub use virtual_service::{
     Abort, Backoff, BodyBytes, Cors, Delay, DelegateRef, DirectResponse, Fault, GatewayRef,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::RuleSpec;
-use super::resolve::{self, DestinationRule, Gateway, EnvoyFilter, Sidecar, Telemetry, VirtualService};
+use super::resolve::{
+    self, DestinationRule, EnvoyFilter, Gateway, Sidecar, Telemetry, VirtualService,
+};
 use crate::model::{Host, Labels, NamespaceName, Visibility};
 use crate::registry::Meta;
 
@@ -56,9 +58,7 @@ impl Resolved {
             RuleSpec::EnvoyFilter(spec) => Some(Self::EnvoyFilter(Arc::new(
                 resolve::envoy_filter::envoy_filter(meta, spec),
             ))),
-            RuleSpec::Sidecar(spec) => {
-                Some(Self::Sidecar(Arc::new(resolve::sidecar(meta, spec))))
-            }
+            RuleSpec::Sidecar(spec) => Some(Self::Sidecar(Arc::new(resolve::sidecar(meta, spec)))),
             RuleSpec::Gateway(spec) => Some(Self::Gateway(Arc::new(resolve::gateway(meta, spec)))),
             RuleSpec::Telemetry(spec) => {
                 Some(Self::Telemetry(Arc::new(resolve::telemetry(meta, spec))))
@@ -168,7 +168,9 @@ impl Resolved {
                 let labels = rule.source_labels();
                 let labels = labels.map(|key| Reads::SourceLabel(key.into()));
                 let namespaces = rule.source_namespaces().cloned();
-                labels.chain(namespaces.map(Reads::SourceNamespace)).collect()
+                labels
+                    .chain(namespaces.map(Reads::SourceNamespace))
+                    .collect()
             }
         }
     }

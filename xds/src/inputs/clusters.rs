@@ -10,8 +10,8 @@ use pilothouse_core::model::{Host, Location, Resolution, Service, ServicePort};
 use pilothouse_core::registry::ObjectKey;
 use pilothouse_core::rules::resolve::ConnectionPool;
 
-use super::dynamic::NameCache;
 use super::destination::{Governed, Spread, subsets};
+use super::dynamic::NameCache;
 use super::{Generator, Input};
 use crate::extensions::{Extension, Missing};
 use crate::names;

@@ -22,7 +22,8 @@ use crate::fanout::{Layer, Set};
 use crate::inputs::{self, Generator, Input};
 use crate::metrics::Metrics;
 use crate::selection::{
-    ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForNames, ForOwn, ForRouter, ForRoutes, Selection,
+    ForClusters, ForDataPlane, ForEnvoy, ForListeners, ForNames, ForOwn, ForRouter, ForRoutes,
+    Selection,
 };
 use crate::view::ViewKey;
 use added::Added;
@@ -225,8 +226,10 @@ impl Config {
         }
         let own = self.own.get(&envoy.own);
         let added = self.added.get(&envoy.added);
-        let (clusters_added, listeners_added) =
-            (added.map(|added| &added.clusters), added.map(|added| &added.listeners));
+        let (clusters_added, listeners_added) = (
+            added.map(|added| &added.clusters),
+            added.map(|added| &added.listeners),
+        );
         with_own(
             &mut sets.clusters,
             clusters_added,

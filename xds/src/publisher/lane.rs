@@ -90,11 +90,7 @@ impl Lane {
     }
 
     /// What proxies of this view and projection get.
-    pub(super) fn set(
-        &mut self,
-        key: &ViewKey,
-        projection: &ForAssignments,
-    ) -> &Arc<Set> {
+    pub(super) fn set(&mut self, key: &ViewKey, projection: &ForAssignments) -> &Arc<Set> {
         let Self {
             mesh,
             views,

@@ -95,7 +95,11 @@ pub(super) fn clients(before: &Mesh, after: &Mesh, touched: &Touched) -> Clients
         .map(|key| key.namespace.clone())
         .collect();
     let is_root = |mesh: &Mesh| namespaces.contains(&mesh.config().root_namespace);
-    if touched.services.iter().any(|key| after.config().takes_reports(&key.host)) {
+    if touched
+        .services
+        .iter()
+        .any(|key| after.config().takes_reports(&key.host))
+    {
         return Clients::All;
     }
     if touched.config || is_root(before) || is_root(after) || reads_differ(before, after) {

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use pilothouse_core::mesh::{ExportTo, Mesh, MeshConfig, OutboundPolicy, Rule, Source, Touched};
 use pilothouse_core::model::*;
 use pilothouse_core::registry::{Meta, RegistryId};
-use pilothouse_core::rules::{Resolved, RuleSpec};
 use pilothouse_core::rules::resolve::mesh_config;
+use pilothouse_core::rules::{Resolved, RuleSpec};
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
 use serde_json::json;
@@ -243,7 +243,10 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
             name,
             rule,
         } => {
-            let namespace = NAMESPACES.get(*namespace).copied().unwrap_or("istio-system");
+            let namespace = NAMESPACES
+                .get(*namespace)
+                .copied()
+                .unwrap_or("istio-system");
             let meta = Meta {
                 created: Some(jiff::Timestamp::from_second((3 - name).into()).unwrap()),
                 ..Meta::new("Sidecar", namespace, &format!("s{name}"))
@@ -289,7 +292,10 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
             name,
             rule,
         } => {
-            let namespace = NAMESPACES.get(*namespace).copied().unwrap_or("istio-system");
+            let namespace = NAMESPACES
+                .get(*namespace)
+                .copied()
+                .unwrap_or("istio-system");
             let meta = envoy_filter::meta(namespace, *name);
             let key = meta.key.clone();
             let rule = rule.map(|parts| Arc::new(rule_of(meta, &envoy_filter::spec(parts))));
@@ -303,7 +309,10 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
             name,
             rule,
         } => {
-            let namespace = NAMESPACES.get(*namespace).copied().unwrap_or("istio-system");
+            let namespace = NAMESPACES
+                .get(*namespace)
+                .copied()
+                .unwrap_or("istio-system");
             let meta = Meta::new("Telemetry", namespace, &format!("t{name}"));
             let key = meta.key.clone();
             let rule = rule.map(|parts| Arc::new(telemetry(meta, parts)));
@@ -420,8 +429,12 @@ fn sidecar(meta: Meta, (hosts, port, inbound, scope): (u8, u8, u8, u8)) -> Rule 
         "egress": listener.into_iter().chain([json!({"hosts": imports(hosts)})]).collect::<Vec<_>>(),
     });
     match inbound {
-        0 => spec["ingress"] = json!([{"port": {"number": 9080, "protocol": "HTTP"}, "defaultEndpoint": "127.0.0.1:80"}]),
-        1 => spec["ingress"] = json!([{"port": {"number": 80, "protocol": "TCP"}, "captureMode": "NONE", "defaultEndpoint": "0.0.0.0:80"}]),
+        0 => {
+            spec["ingress"] = json!([{"port": {"number": 9080, "protocol": "HTTP"}, "defaultEndpoint": "127.0.0.1:80"}])
+        }
+        1 => {
+            spec["ingress"] = json!([{"port": {"number": 80, "protocol": "TCP"}, "captureMode": "NONE", "defaultEndpoint": "0.0.0.0:80"}])
+        }
         2 => spec["outboundTrafficPolicy"] = json!({"mode": "REGISTRY_ONLY"}),
         3 => {
             spec["outboundTrafficPolicy"] = json!({"mode": "ALLOW_ANY", "egressProxy": {"host": "b.mesh", "port": {"number": 81}}});
@@ -632,7 +645,8 @@ fn collectors() -> MeshConfig {
 
 fn telemetry(meta: Meta, parts: u8) -> Rule {
     let to = |name: &str| json!([{ "name": name }]);
-    let mut spec = json!({"tracing": [{"providers": to("zipkin"), "disableSpanReporting": parts & 1 != 0}]});
+    let mut spec =
+        json!({"tracing": [{"providers": to("zipkin"), "disableSpanReporting": parts & 1 != 0}]});
     if parts & 2 != 0 {
         spec["accessLogging"] = json!([{"providers": to("als"), "match": {"mode": "CLIENT"}}]);
     }

@@ -131,8 +131,7 @@ impl Views {
 
     /// All hosts that somebody sees.
     pub(super) fn hosts(&self) -> BTreeSet<Host> {
-        let views =
-            std::iter::once(&self.common).chain(self.own.values().map(|own| &own.view));
+        let views = std::iter::once(&self.common).chain(self.own.values().map(|own| &own.view));
         views
             .flat_map(|view| view.services())
             .map(|service| service.key.host.clone())

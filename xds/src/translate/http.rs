@@ -19,10 +19,10 @@ use envoy_types::util::pack_any;
 use pilothouse_core::mesh::{ClientCertificates, GatewayTopology};
 use prost::Message;
 
-use super::{Notes, dynamic};
 use super::access_log::request_logs;
-use super::tracing::{request_id, tracing};
 use super::common::{ads, boolean, duration};
+use super::tracing::{request_id, tracing};
+use super::{Notes, dynamic};
 use crate::extensions::{Extension, Missing};
 use crate::inputs::dynamic::NameCache;
 use crate::inputs::reports::Reports;

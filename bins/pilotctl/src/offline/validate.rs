@@ -80,7 +80,13 @@ pub(crate) async fn good_objects(
         print::message(err, message)?;
     }
     let is_good = code(&messages, false) == 0;
-    Ok(is_good.then(|| sources.files.into_iter().flat_map(|file| file.objects).collect()))
+    Ok(is_good.then(|| {
+        sources
+            .files
+            .into_iter()
+            .flat_map(|file| file.objects)
+            .collect()
+    }))
 }
 
 /// What to exit with.

@@ -75,11 +75,7 @@ fn operation(at: &At<'_>, to: ApplyTo, patch: &Patch) {
     } else if to != ApplyTo::Invalid && !known.contains(&patch.operation) {
         let known: Vec<_> = known.iter().map(|known| known.name()).collect();
         here.warning_hint(
-            format!(
-                "{} of {} has no effect",
-                patch.operation.name(),
-                to.name()
-            ),
+            format!("{} of {} has no effect", patch.operation.name(), to.name()),
             format!("one of {}", known.join(", ")),
         );
     }
@@ -120,10 +116,7 @@ fn matches(at: &At<'_>, to: ApplyTo, matching: &Match) {
     for (field, _, name) in objects.iter().filter(|(_, said, _)| *said) {
         match meant {
             Some(meant) if meant != *field => at.field(field).error_hint(
-                format!(
-                    "is a match of a {name}, which is no match of {}",
-                    to.name()
-                ),
+                format!("is a match of a {name}, which is no match of {}", to.name()),
                 format!("use {meant}"),
             ),
             None if to != ApplyTo::Invalid => at

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::mesh::{
-    AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy, MeshConfig, OutboundPolicy,
-    ProxyDefaults,
+    AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy,
+    MeshConfig, OutboundPolicy, ProxyDefaults,
 };
 use crate::registry::Problem;
 use crate::rules::at::{Report, is_fatal};

@@ -1,8 +1,8 @@
 //! Rules: the one object of each name, and what it declares.
 
 mod destinations;
-mod virtuals;
 mod telemetry;
+mod virtuals;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -28,9 +28,7 @@ pub(super) fn apply(cluster: &mut Cluster, input: &OutboundCluster) {
         input.discovery,
         Discovery::OriginalDestination | Discovery::ByRequest(_)
     );
-    if chooses
-        && let Some(balancer) = &blocks.load_balancer
-    {
+    if chooses && let Some(balancer) = &blocks.load_balancer {
         balancing::apply(cluster, balancer);
     }
     if let Some(detection) = &blocks.outlier_detection {

@@ -30,7 +30,11 @@ pub(crate) const CIPHERS: [&str; 18] = [
 /// As many secrets as Istio takes: one certificate of each kind of key.
 const MAX_NAMES: usize = 2;
 
-pub(in crate::rules::check) fn server(at: &At<'_>, protocol: Option<Protocol>, tls: Option<&ServerTls>) {
+pub(in crate::rules::check) fn server(
+    at: &At<'_>,
+    protocol: Option<Protocol>,
+    tls: Option<&ServerTls>,
+) {
     let Some(tls) = tls else {
         if protocol.is_some_and(Protocol::is_tls) {
             at.error_hint(

@@ -175,7 +175,10 @@ fn bind(text: &str) -> Option<Bind> {
     }
 }
 
-pub(in crate::rules::resolve) fn security(protocol: Protocol, tls: Option<&spec::ServerTls>) -> Option<Security> {
+pub(in crate::rules::resolve) fn security(
+    protocol: Protocol,
+    tls: Option<&spec::ServerTls>,
+) -> Option<Security> {
     let Some(tls) = tls else {
         return (!protocol.is_tls()).then_some(Security::Plain);
     };

@@ -107,9 +107,11 @@ fn within(root: &HttpMatch, leaf: &HttpMatch) -> Option<HttpMatch> {
         authority: narrower(root.authority.as_ref(), leaf.authority.as_ref())?,
         headers: both(&root.headers, &leaf.headers, header)?,
         // Two things that a header must not be cannot both be said of it.
-        without_headers: both(&root.without_headers, &leaf.without_headers, |root, leaf| {
-            (root == leaf).then(|| leaf.clone())
-        })?,
+        without_headers: both(
+            &root.without_headers,
+            &leaf.without_headers,
+            |root, leaf| (root == leaf).then(|| leaf.clone()),
+        )?,
         query_params: both(&root.query_params, &leaf.query_params, header)?,
         port: leaf.port.or(root.port),
         source_labels: leaf.source_labels.over(&root.source_labels),
