@@ -176,6 +176,19 @@ async fn everything_that_routers_listen_on() {
 }
 
 #[tokio::test]
+async fn names_that_requests_say() {
+    let mesh = include_str!("acceptance/meshes/dynamic.yaml");
+    let files = [SHAPES[0], SHAPES[2], ("dynamic.yaml", mesh)];
+    let proxy = bound("http-proxy").with("HTTP_PROXY_PORT", "17997");
+    check(
+        &files,
+        None,
+        &[captured("redirect"), bound("none"), proxy, router("edge")],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn certificates_of_routers() {
     let rules = include_str!("acceptance/meshes/gateway_tls.yaml");
     let files = [SHAPES[0], ("gateway.yaml", rules)];
