@@ -90,6 +90,15 @@ impl Options {
             ))
     }
 
+    /// A router in place of a sidecar.
+    #[must_use]
+    pub fn router(mut self) -> Self {
+        if let Some(role) = self.args.get_mut(1) {
+            *role = "router".into();
+        }
+        self
+    }
+
     /// One more flag with its value; the last value of a flag counts.
     #[must_use]
     pub fn arg(mut self, flag: &str, value: impl Into<OsString>) -> Self {

@@ -1,5 +1,6 @@
 //! Routers: real requests and connections through real Envoys, where `Gateway`s and the rules that are bound to them say.
 
+mod agent;
 mod client;
 mod connections;
 mod rules;
@@ -15,7 +16,7 @@ use serde_json::json;
 
 use crate::every_envoy::on_every_envoy;
 use crate::world::SOON;
-use rules::{Object, entry, gateway, http_server, route_to, virtual_service};
+use rules::{Object, entry, envoy_filter, gateway, http_server, route_to, virtual_service};
 use scene::{Scene, answers, status};
 
 on_every_envoy! {
@@ -27,6 +28,7 @@ on_every_envoy! {
     connections_pass_by_server_name
     bytes_are_forwarded
     server_names_of_clusters_lead_to_services
+    patches_of_gateways_apply
 }
 
 /// Exact hosts, wildcards and hosts that nobody has; changes take effect without a restart.
@@ -160,6 +162,63 @@ async fn bytes_are_forwarded(binary: &Binary, variant: Variant) {
 
 async fn server_names_of_clusters_lead_to_services(binary: &Binary, variant: Variant) {
     connections::lead_to_services(binary, variant).await;
+}
+
+/// Patches for gateways change what routers do, and those for sidecars do not.
+async fn patches_of_gateways_apply(binary: &Binary, variant: Variant) {
+    let via = free_address().unwrap();
+    let [web] = scene::backends(["web"]).await;
+    let lua = |context: &str, path: &str| {
+        let code = format!(
+            "function envoy_on_request(handle)\n  if handle:headers():get(\":path\") == \"{path}\" then\n    handle:respond({{[\":status\"] = \"200\"}}, \"lua\")\n  end\nend"
+        );
+        let manager = "envoy.filters.network.http_connection_manager";
+        let router = json!({"name": manager, "subFilter": {"name": "envoy.filters.http.router"}});
+        json!({
+            "applyTo": "HTTP_FILTER",
+            "match": {"context": context, "listener": {"portNumber": via.port(), "filterChain": {"filter": router}}},
+            "patch": {"operation": "INSERT_BEFORE", "value": {
+                "name": context.to_lowercase(),
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+                    "default_source_code": {"inline_string": code},
+                },
+            }},
+        })
+    };
+    let route = json!({
+        "applyTo": "VIRTUAL_HOST",
+        "match": {"context": "GATEWAY", "routeConfiguration": {"portNumber": via.port()}},
+        "patch": {"operation": "MERGE", "value": {
+            "routes": [{"match": {"path": "/patched"}, "direct_response": {"status": 418}}],
+        }},
+    });
+    let patches = [
+        lua("GATEWAY", "/lua"),
+        lua("SIDECAR_OUTBOUND", "/web/sidecar"),
+        route,
+    ];
+    let objects = [
+        entry("web.mesh", web.address()),
+        gateway("gw", json!([http_server(via.port(), &["*"])])),
+        virtual_service("web", &["web.test"], json!([prefixed("web.mesh")])),
+        envoy_filter("patch", json!(patches)),
+    ];
+    let scene = Scene::start(binary, variant, &objects).await;
+    scene::answers_at(via, "web.test", "/lua", "lua").await;
+    scene::answers_at(via, "web.test", "/web/sidecar", "web").await;
+    status(via, "web.test", "/patched", 418).await;
+    scene.remove("EnvoyFilter", "patch");
+    status(via, "web.test", "/lua", 404).await;
+    status(via, "web.test", "/patched", 404).await;
+    scene.settled().await;
+}
+
+/// A route of what is below `/web` to a service.
+fn prefixed(host: &str) -> serde_json::Value {
+    let mut route = route_to(host);
+    route["match"] = json!([{"uri": {"prefix": "/web"}}]);
+    route
 }
 
 /// Files that a test writes, one object each.

@@ -42,6 +42,13 @@ impl Object {
     }
 }
 
+/// A patch of routers.
+pub(super) fn envoy_filter(name: &str, patches: Value) -> Object {
+    let mut filter = Object::new("EnvoyFilter", name, json!({ "configPatches": patches }));
+    filter.0["apiVersion"] = json!("networking.istio.io/v1alpha3");
+    filter
+}
+
 /// A service with port 80, of which one endpoint is known.
 pub(super) fn entry(host: &str, endpoint: SocketAddr) -> Object {
     service(host, "HTTP", endpoint)
