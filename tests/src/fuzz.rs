@@ -64,7 +64,7 @@ pub fn mesh_config(data: &[u8]) {
     }
 }
 
-/// Proxies of every shape, all of which see [`MESH`].
+/// Proxies of every shape, all of which see `MESH`.
 ///
 /// # Panics
 /// A defect of the harness.

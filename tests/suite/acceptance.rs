@@ -224,7 +224,10 @@ async fn every_form_of_access_log() {
 async fn everything_that_is_reported() {
     let files: Vec<_> = SHAPES
         .into_iter()
-        .chain([("telemetry.yaml", include_str!("acceptance/meshes/telemetry.yaml"))])
+        .chain([(
+            "telemetry.yaml",
+            include_str!("acceptance/meshes/telemetry.yaml"),
+        )])
         .collect();
     let foreign = Sidecar::new("foreign", "rivals")
         .at([10, 1, 0, 9].into())

@@ -68,10 +68,7 @@ async fn scene(binary: &Binary, variant: Variant, files: &[(&str, String)]) -> (
         .variant(variant)
         .with("LABELS", json!({ "app": "client" }));
     let discovery = world.discovery.addresses().grpc;
-    let envoy = sidecar
-        .start(binary, discovery, world.dir())
-        .await
-        .unwrap();
+    let envoy = sidecar.start(binary, discovery, world.dir()).await.unwrap();
     envoy.wait_ready(SOON).await.unwrap();
     world.synced(&sidecar.id()).await.unwrap();
     (world, envoy)
@@ -116,20 +113,30 @@ async fn others_are_out_of_reach(binary: &Binary, variant: Variant) {
     let [via, elsewhere] = [free_address().unwrap(), free_address().unwrap()];
     let web = Backend::start("web", [127, 0, 0, 1].into()).await.unwrap();
     let bank = Backend::start("bank", [127, 0, 0, 1].into()).await.unwrap();
-    let limited = |hosts: &[&str]| {
-        json!({ "egress": [{ "hosts": hosts }], "outboundTrafficPolicy": { "mode": "REGISTRY_ONLY" } })
-    };
+    let limited = |hosts: &[&str]| json!({ "egress": [{ "hosts": hosts }], "outboundTrafficPolicy": { "mode": "REGISTRY_ONLY" } });
     let files = [
-        ("web", entry("web.test", "default", via.port(), web.address())),
-        ("other", entry("other.test", "default", via.port(), web.address())),
-        ("bank", entry("bank.test", "bank", elsewhere.port(), bank.address())),
+        (
+            "web",
+            entry("web.test", "default", via.port(), web.address()),
+        ),
+        (
+            "other",
+            entry("other.test", "default", via.port(), web.address()),
+        ),
+        (
+            "bank",
+            entry("bank.test", "bank", elsewhere.port(), bank.address()),
+        ),
     ];
     let files = files.map(|(name, text)| (format!("{name}.yaml"), text));
     let mut all: Vec<_> = files
         .iter()
         .map(|(name, text)| (name.as_str(), text.clone()))
         .collect();
-    all.push(("own.yaml", rule("own", "default", &limited(&["./web.test"]))));
+    all.push((
+        "own.yaml",
+        rule("own", "default", &limited(&["./web.test"])),
+    ));
     let (world, envoy) = scene(binary, variant, &all).await;
     let cluster = |port: u16, host: &str| format!("outbound|{port}||{host}");
     let listener = |at: SocketAddr| format!("127.0.0.1_{}", at.port());
@@ -202,10 +209,22 @@ async fn a_port_has_services_of_its_own(binary: &Binary, variant: Variant) {
         { "hosts": ["./*"] },
     ] });
     let files = [
-        ("web.yaml", entry("web.test", "default", via.port(), web.address())),
-        ("same.yaml", entry("same.test", "default", own.port(), web.address())),
-        ("bank.yaml", entry("bank.test", "bank", own.port(), bank.address())),
-        ("far.yaml", entry("far.test", "bank", via.port(), bank.address())),
+        (
+            "web.yaml",
+            entry("web.test", "default", via.port(), web.address()),
+        ),
+        (
+            "same.yaml",
+            entry("same.test", "default", own.port(), web.address()),
+        ),
+        (
+            "bank.yaml",
+            entry("bank.test", "bank", own.port(), bank.address()),
+        ),
+        (
+            "far.yaml",
+            entry("far.test", "bank", via.port(), bank.address()),
+        ),
         ("own.yaml", rule("own", "default", &egress)),
     ];
     let (_world, envoy) = scene(binary, variant, &files).await;
@@ -231,9 +250,7 @@ async fn a_workload_is_where_its_sidecar_says(binary: &Binary, variant: Variant)
     let [first, second] = [free_address().unwrap(), free_address().unwrap()];
     let app = Backend::start("app", [127, 0, 0, 1].into()).await.unwrap();
     let socket = unix::Server::start("unix");
-    let ingress = |port: u16, endpoint: &str| {
-        json!({ "port": { "number": port, "protocol": "HTTP", "name": "http" }, "defaultEndpoint": endpoint })
-    };
+    let ingress = |port: u16, endpoint: &str| json!({ "port": { "number": port, "protocol": "HTTP", "name": "http" }, "defaultEndpoint": endpoint });
     let at_app = format!("127.0.0.1:{}", app.address().port());
     let at_socket = format!("unix://{}", socket.path().display());
     let both = |one: &str, two: &str| {

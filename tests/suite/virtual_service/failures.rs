@@ -39,8 +39,7 @@ fn at(prefix: &str) -> Value {
 /// A failure is tried again as often as is said, and one that lasts too long ends.
 pub(super) async fn retries(binary: &Binary, variant: Variant) {
     let kind = |kind: &str| json!([{ "headers": { "x-kind": { "exact": kind } } }]);
-    let retries =
-        |attempts: u32, on: &str| json!({ "attempts": attempts, "retryOn": on, "backoff": "0.001s" });
+    let retries = |attempts: u32, on: &str| json!({ "attempts": attempts, "retryOn": on, "backoff": "0.001s" });
     let http = json!([
         { "match": kind("enough"), "retries": retries(2, "503"), "route": to_web() },
         { "match": kind("too-few"), "retries": retries(1, "5xx"), "route": to_web() },
