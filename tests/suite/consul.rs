@@ -3,4 +3,6 @@
 mod contract;
 mod health;
 mod outage;
+mod rights;
 mod setting;
+mod together;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pilothouse_consul::client::{Client, Consistency, ConsulApi, Query, Settings};
+use pilothouse_consul::client::{Client, Consistency, ConsulApi, Instance, Query, Settings};
 use pilothouse_consul::{ConsulConfig, ConsulRegistry};
 use pilothouse_core::model::{Host, ServiceKey};
 use pilothouse_core::registry::Registry;
@@ -36,6 +36,13 @@ impl OnCluster {
             .unwrap();
         let wire = Wire::to(cluster.address()).await;
         let direct = client(cluster.address());
+        // Its own servers are a service, too, and are to be there from the beginning.
+        let formed = async {
+            while servers(&direct).await < 3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, formed).await.unwrap();
         Self {
             direct,
             cluster,
@@ -110,15 +117,30 @@ impl Fixture for OnCluster {
     }
 }
 
-/// Whether the catalog is like this.
-async fn shows(client: &Client, world: &World) -> bool {
-    // As the registry asks: a server may know less than its leader for a moment.
-    let query = Query {
+/// As the registry asks: a server may know less than its leader for a moment.
+fn as_it_asks() -> Query {
+    Query {
         consistency: Consistency::Stale,
         ..Query::default()
+    }
+}
+
+/// How many of Consul's own servers are healthy, as the first of them knows.
+async fn servers(client: &Client) -> usize {
+    let found = client.health("consul", &as_it_asks()).await.unwrap().value;
+    let passes = |instance: &&Instance| {
+        instance
+            .checks
+            .iter()
+            .all(|check| check.status == "passing")
     };
+    found.iter().filter(passes).count()
+}
+
+/// Whether the catalog is like this.
+async fn shows(client: &Client, world: &World) -> bool {
     for service in SERVICES {
-        let found = client.health(service, &query).await.unwrap();
+        let found = client.health(service, &as_it_asks()).await.unwrap();
         let addresses = found.value.iter().map(|one| &one.service.address);
         let ips: BTreeSet<Ipv4Addr> = addresses.filter_map(|ip| ip.parse().ok()).collect();
         if ips != world.services.get(service).cloned().unwrap_or_default() {
