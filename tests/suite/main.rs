@@ -28,6 +28,7 @@ mod gateway;
 mod grpc_proxyless;
 mod names;
 mod pilotctl_diff;
+mod pilotctl_explain;
 mod pilotctl_inspect;
 mod pilotctl_offline;
 mod properties;

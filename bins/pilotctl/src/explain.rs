@@ -10,6 +10,7 @@
 mod address;
 mod request;
 mod rules;
+mod running;
 mod source;
 mod tell;
 

@@ -66,6 +66,12 @@ impl Rules {
             let Some(rule) = rule else { continue };
             rules.used.push(used(step, rule, files));
         }
+        if let Some(running) = &found.running {
+            for used in &mut rules.used {
+                used.at = running.at(&used.object);
+            }
+            rules.others = running.others(&rules.used);
+        }
         if let Some(files) = files {
             let hosts = hosts(walk, host);
             rules.others = others(files, &hosts, &rules.used);

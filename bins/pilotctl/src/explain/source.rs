@@ -19,6 +19,7 @@ use pilothouse_xds::snapshot::Snapshot;
 use serde_json::Value;
 
 use super::SourceArgs;
+use super::running::Running;
 use crate::inspect::{Dump, Peer, Section, dump_of, encoded};
 use crate::offline::{self, NodeArgs};
 
@@ -31,6 +32,8 @@ pub(super) struct Found {
     pub(super) domain: Option<String>,
     /// What is behind it, if it was made here.
     pub(super) files: Option<Offline>,
+    /// What discovery says of rules, if it was asked.
+    pub(super) running: Option<Running>,
 }
 
 /// What only files tell.
@@ -70,6 +73,7 @@ pub(super) async fn read(args: &SourceArgs, discovery: &str, err: &mut dyn Write
         return Box::pin(from_files(args, err)).await;
     }
     let sections = Section::RESOURCES;
+    let mut running = None;
     let dump = if let Some(address) = &args.proxy_admin {
         dump_of(&Peer::envoy(address), &sections).await?
     } else if let Some(file) = &args.dump {
@@ -78,6 +82,7 @@ pub(super) async fn read(args: &SourceArgs, discovery: &str, err: &mut dyn Write
         let discovery = Peer::discovery(discovery);
         let path = format!("/debug/config_dump?proxyID={}", encoded(proxy));
         let bytes = discovery.get(&path).await?;
+        running = Some(Running::ask(&discovery).await?);
         Dump::read(&bytes, &sections, &path)?
     } else {
         bail!(
@@ -90,6 +95,7 @@ pub(super) async fn read(args: &SourceArgs, discovery: &str, err: &mut dyn Write
         own_address: node.as_ref().map(|node| node.ip),
         domain: node.as_ref().map(|node| node.domain.to_string()),
         files: None,
+        running,
     })
 }
 
@@ -119,6 +125,7 @@ async fn from_files(args: &SourceArgs, err: &mut dyn Write) -> Result<Found> {
             status: all.status,
             snapshot: all.snapshot,
         }),
+        running: None,
     })
 }
 
