@@ -47,12 +47,16 @@ impl Watch {
         let mut follow = Follow::new(self.shared.config.max_stale);
         let mut known: Option<Vec<Instance>> = None;
         let mut place: Option<Held> = None;
-        let mut beats = self.shared.slots.listen();
+        let mut beats = None;
         loop {
             place = place.or_else(|| self.shared.slots.hold());
             let answer = match &place {
-                Some(_) => self.ask(&follow, self.shared.config.wait).await,
+                Some(_) => {
+                    beats = None;
+                    self.ask(&follow, self.shared.config.wait).await
+                }
                 None => {
+                    let beats = beats.get_or_insert_with(|| self.shared.slots.listen());
                     if let Some((_, patience)) = follow.index(AT_LEAST) {
                         // What has changed since the last question counts, too.
                         let patience = patience / 2 + follow.pace.part_of(patience / 2);

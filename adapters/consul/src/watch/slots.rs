@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 /// How many of the others are asked at once.
 const AT_ONCE: usize = 16;
@@ -17,6 +17,8 @@ pub(super) struct Slots {
     held: Arc<Semaphore>,
     quick: Arc<Semaphore>,
     pulse: Arc<watch::Sender<u64>>,
+    /// Somebody has begun to listen.
+    listened: Arc<Notify>,
 }
 
 /// The right to hold a query open; given back when dropped.
@@ -32,6 +34,7 @@ impl Slots {
             held: Arc::new(Semaphore::new(held)),
             quick: Arc::new(Semaphore::new(AT_ONCE)),
             pulse: Arc::new(watch::Sender::new(0)),
+            listened: Arc::default(),
         }
     }
 
@@ -51,16 +54,17 @@ impl Slots {
         self.pulse.send_modify(|beats| *beats += 1);
     }
 
-    /// The beats from here on.
+    /// The beats from here on, for one that has no place. While nobody listens, the catalog is not asked for its pulse.
     pub(super) fn listen(&self) -> watch::Receiver<u64> {
-        self.pulse.subscribe()
+        let beats = self.pulse.subscribe();
+        self.listened.notify_one();
+        beats
     }
 
     /// Waits until somebody listens.
     pub(super) async fn wanted(&self) {
-        // Listeners come one by one as services find no place; a look now and then is enough.
         while self.pulse.receiver_count() == 0 {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.listened.notified().await;
         }
     }
 }

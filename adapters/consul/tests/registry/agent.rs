@@ -146,12 +146,21 @@ impl Agent {
         });
     }
 
+    /// Whether this path has ever been asked for.
+    pub(crate) fn was_asked(&self, path: &str) -> bool {
+        self.asked.borrow().contains_key(path)
+    }
+
     /// Waits until these paths have been asked for this many times more.
     pub(crate) async fn asked(&self, path: &str, more: usize) {
+        let before = self.asked.borrow().get(path).copied().unwrap_or(0);
+        self.asked_in_all(path, before + more).await;
+    }
+
+    /// Waits until this path has been asked for this many times since the agent began.
+    pub(crate) async fn asked_in_all(&self, path: &str, times: usize) {
         let mut asked = self.asked.subscribe();
-        let count = |asked: &BTreeMap<String, usize>| asked.get(path).copied().unwrap_or(0);
-        let target = count(&asked.borrow()) + more;
-        let wait = asked.wait_for(|asked| count(asked) >= target);
+        let wait = asked.wait_for(|asked| asked.get(path).copied().unwrap_or(0) >= times);
         let waited = timeout(Duration::from_secs(20), wait).await;
         assert!(waited.is_ok(), "{path} is not asked for");
     }

@@ -260,6 +260,23 @@ async fn rules_are_read_from_keys_and_the_last_good_one_stays() {
 }
 
 #[tokio::test]
+async fn the_pulse_is_asked_for_only_by_services_without_a_place() {
+    const PULSE: &str = "/v1/health/state/any";
+    let (agent, mut running) = with_web(ConsulConfig::default()).await;
+    agent.change(|catalog| set(catalog, "db", &["10.0.0.4"]));
+    running.until("db", Some(&["10.0.0.4"])).await;
+    assert!(!agent.was_asked(PULSE));
+    running.stop().await;
+    let config = ConsulConfig {
+        held: 0,
+        ..ConsulConfig::default()
+    };
+    let (agent, running) = with_web(config).await;
+    agent.asked_in_all(PULSE, 1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn stopping_does_not_wait_for_open_queries() {
     let (_agent, running) = with_web(ConsulConfig::default()).await;
     tokio::time::timeout(Duration::from_secs(2), running.stop())
