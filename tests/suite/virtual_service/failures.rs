@@ -74,7 +74,8 @@ pub(super) async fn retries(binary: &Binary, variant: Variant) {
 /// Delays take as long as is said; so many requests fail as is said.
 pub(super) async fn faults(binary: &Binary, variant: Variant) {
     const MANY: u32 = 1000;
-    const DELAY: Duration = Duration::from_millis(400);
+    // A timer of Envoy's counts from when its loop last read the clock, which may be some milliseconds ago.
+    const DELAY: std::ops::Range<Duration> = Duration::from_millis(300)..SOON;
     let all = json!({ "value": 100 });
     let http = json!([
         {
@@ -103,7 +104,8 @@ pub(super) async fn faults(binary: &Binary, variant: Variant) {
     let get = async |path: &str| ask(via, Ask::get(path)).await.unwrap();
     let begun = Instant::now();
     assert_eq!(get("/delay").await.status, 200);
-    assert!(begun.elapsed() >= DELAY, "{:?}", begun.elapsed());
+    let took = begun.elapsed();
+    assert!(DELAY.contains(&took), "{took:?}");
     assert_eq!(web.take().len(), 1);
     assert_eq!(get("/abort").await.status, 418);
     let call = [("content-type", "application/grpc")];
