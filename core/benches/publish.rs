@@ -152,6 +152,7 @@ fn service(n: usize) -> Object {
         name: "http".into(),
         protocol: Protocol::Http,
         target_port: None,
+        target_name: None,
     };
     let service = Service {
         key: key(n),

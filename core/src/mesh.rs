@@ -12,6 +12,7 @@ mod touched;
 mod visible;
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -183,12 +184,18 @@ impl Mesh {
             .filter_map(|id| self.workloads.get(id))
     }
 
-    /// The workload behind a proxy.
+    /// The workload behind a proxy: of several that share its address, the one it calls itself after (`NAME.NAMESPACE`).
     pub fn workload_of(&self, proxy: &Proxy) -> Option<&Arc<Workload>> {
-        proxy
-            .addresses
-            .iter()
-            .find_map(|ip| self.workload_at(&proxy.cluster, &proxy.network, *ip))
+        let named = |workload: &&Arc<Workload>| {
+            let rest = proxy.id.name.strip_prefix(&*workload.key.name);
+            rest.and_then(|rest| rest.strip_prefix('.')) == Some(workload.key.namespace.as_str())
+        };
+        proxy.addresses.iter().find_map(|ip| {
+            let mut there = self.workloads_at(&proxy.cluster, &proxy.network, *ip);
+            let first = there.next()?;
+            let mut all = iter::once(first).chain(there);
+            Some(all.find(named).unwrap_or(first))
+        })
     }
 
     /// The namespace of this name.

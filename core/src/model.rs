@@ -9,6 +9,7 @@ mod locality;
 mod name;
 mod namespace;
 mod network;
+mod node;
 mod port;
 mod proxy;
 mod service;
@@ -23,6 +24,7 @@ pub use locality::Locality;
 pub use name::{ClusterId, NamespaceName, NetworkId};
 pub use namespace::Namespace;
 pub use network::{Network, NetworkGateway};
+pub use node::Node;
 pub use port::{Protocol, ServicePort};
 pub use proxy::{DataPlane, Interception, InvalidNodeId, NodeId, Proxy, ProxyKind};
 pub use service::{

@@ -82,6 +82,7 @@ pub(crate) fn port(number: u16, protocol: Protocol) -> ServicePort {
         name: format!("p{number}").into(),
         protocol,
         target_port: None,
+        target_name: None,
     }
 }
 

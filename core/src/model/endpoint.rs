@@ -48,8 +48,8 @@ pub struct EndpointPort {
 pub struct Endpoint {
     /// At least one; more than one for a dual-stack workload, the preferred family first.
     pub addresses: Vec<Address>,
-    /// Numbers by port name, sorted by name. A service port that is not named here is reached on its target port;
-    /// `None` instead of a list says that every port is.
+    /// Numbers by port name, sorted by name; it does not answer on a service's port that is not named here. `None` instead
+    /// of a list says that it answers on every port's target.
     pub ports: Option<Arc<[EndpointPort]>>,
     /// Whether it may be given requests.
     pub health: Health,

@@ -130,6 +130,8 @@ pub struct ServicePort {
     pub protocol: Protocol,
     /// The number that workloads listen on where their endpoint does not name the port; `None`: the same as `port`.
     pub target_port: Option<u16>,
+    /// The name that the workload itself has for the port, which then says the number. Of use where endpoints are selected workloads.
+    pub target_name: Option<Arc<str>>,
 }
 
 impl ServicePort {

@@ -34,7 +34,10 @@ pub struct Workload {
     pub locality: Locality,
     /// The SPIFFE identity.
     pub identity: Option<Arc<str>>,
-    /// Numbers by port name, where they differ from the service's target ports.
+    /// Its service account. Where it states no identity, the store makes it of this, its namespace and the mesh's trust domain.
+    pub service_account: Option<Arc<str>>,
+    /// Numbers by port name: by the service's name of a port for what a rule declares, by the workload's own
+    /// ([`ServicePort::target_name`](super::ServicePort::target_name)) for what a platform does.
     pub ports: BTreeMap<Arc<str>, u16>,
     /// Share of the load; 0 is taken as 1.
     pub weight: u32,

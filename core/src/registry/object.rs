@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{
-    Endpoint, Labels, Namespace, NamespaceName, Network, Service, ServiceKey, Workload,
+    Endpoint, Labels, Namespace, NamespaceName, Network, Node, Service, ServiceKey, Workload,
 };
 use crate::rules::RuleSpec;
 
@@ -184,6 +184,8 @@ pub enum Value {
     Endpoints(EndpointPart),
     /// Something that runs.
     Workload(Workload),
+    /// A machine that workloads run on.
+    Node(Node),
     /// A network and its entrances.
     Network(Network),
     /// A rule, as written.

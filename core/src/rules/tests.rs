@@ -8,7 +8,7 @@ use super::resolve::{
     destination_rule, endpoint_of, mesh_config, services, virtual_service, workload,
 };
 use super::{RuleSpec, Unreadable, check, kind, kinds};
-use crate::model::{ClusterId, Workload};
+use crate::model::{ClusterId, ServiceSource, Workload};
 use crate::registry::{Meta, Problem, Severity};
 
 const V1: &str = "networking.istio.io/v1";
@@ -457,7 +457,8 @@ fn holds(kind: &str, value: &Value) {
                 services(&meta, entry, &cluster, "td"),
                 "it is a function of its arguments"
             );
-            let of_workload = |(service, _): &_| endpoint_of(service, &selected());
+            let of_workload =
+                |(service, _): &_| endpoint_of(service, &selected(), ServiceSource::Rule);
             let own = resolved
                 .iter()
                 .flat_map(|(_, endpoints)| endpoints.iter().cloned());

@@ -86,7 +86,7 @@ impl Balance {
             }
             Value::Workload(_) => self.workloads += sign,
             Value::Rule(rule) => self.weigh_rule(object, rule, sign),
-            Value::Namespace(_) | Value::Network(_) => {}
+            Value::Namespace(_) | Value::Node(_) | Value::Network(_) => {}
         }
     }
 

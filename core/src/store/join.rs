@@ -1,13 +1,14 @@
 //! All registries together become one mesh.
 //!
 //! Objects in force come in, one at a time; each is filed under what it speaks of and marks that as due. [`settle`] then
-//! computes what is due, in the order in which one kind of value reads another: rules, workloads, services, endpoints. A
+//! computes what is due, in the order in which one kind of value reads another: rules, nodes, workloads, services, endpoints. A
 //! value that comes out equal keeps its `Arc` and touches nothing, so the work and the change are both in proportion to what
 //! came in.
 //!
 //! [`settle`]: Join::settle
 
 mod automatic;
+mod nodes;
 mod platform;
 mod rules;
 mod services;
@@ -28,6 +29,9 @@ use crate::status::StatusHandle;
 /// A workload in the whole mesh.
 type WorkloadId = (ClusterId, WorkloadKey);
 
+/// A machine in the whole mesh.
+type NodeId = (ClusterId, Arc<str>);
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Join {
@@ -35,6 +39,7 @@ pub(super) struct Join {
     touched: Touched,
     due: Due,
     platform: platform::Tables,
+    nodes: nodes::Table,
     rules: rules::Table,
     workloads: workloads::Table,
     services: services::Table,
@@ -48,6 +53,7 @@ pub(super) struct Join {
 struct Due {
     namespaces: BTreeSet<NamespaceName>,
     networks: BTreeSet<NetworkId>,
+    nodes: BTreeSet<NodeId>,
     rules: BTreeSet<ObjectKey>,
     workloads: BTreeSet<WorkloadId>,
     services: BTreeSet<ServiceKey>,
@@ -74,6 +80,7 @@ impl Join {
             touched: Touched::default(),
             due: Due::default(),
             platform: platform::Tables::default(),
+            nodes: nodes::Table::default(),
             rules: rules::Table::default(),
             workloads: workloads::Table::default(),
             services: services::Table::default(),
@@ -128,6 +135,7 @@ impl Join {
         if before.trust_domain != config.trust_domain {
             let rules = self.mesh.rules().map(|rule| rule.meta.key.clone());
             self.due.rules.extend(rules);
+            self.due.workloads.extend(self.workloads.with_account());
         }
         if before.cluster_local != config.cluster_local {
             let services = self.mesh.services().map(|service| service.key.clone());
@@ -151,6 +159,7 @@ impl Join {
             self.settle_rule(&key);
         }
         self.report_routing();
+        self.settle_nodes();
         for id in mem::take(&mut self.due.workloads) {
             self.settle_workload(&id);
         }
@@ -172,13 +181,19 @@ impl Join {
                 let service = Arc::new(service.clone());
                 self.declare_service(source, service);
             }
+            Value::Node(node) => {
+                let locality = node.locality.clone();
+                let id = nodes::id(&source, node);
+                self.put_node(source, id, Some(locality));
+            }
             Value::Endpoints(part) => {
                 let key = part.service.clone();
                 self.put_part(source, key, services::Part::Object(object));
             }
             Value::Workload(workload) => {
-                let workload = workloads::Claim::of_platform(&source, &object.meta, workload);
-                self.declare_workload(source, workload);
+                let id = workloads::id(&source.registry, workload);
+                let claim = workloads::Claim::of_platform(object);
+                self.declare_workload(source, id, claim);
             }
             Value::Rule(_) => self.put_rule(source, object),
         }
@@ -188,6 +203,7 @@ impl Join {
         match &object.value {
             Value::Namespace(_) | Value::Network(_) => self.take_platform(source, object),
             Value::Service(service) => self.undeclare_service(source, &service.key),
+            Value::Node(node) => self.put_node(source.clone(), nodes::id(source, node), None),
             Value::Endpoints(part) => self.take_part(source, &part.service),
             Value::Workload(workload) => {
                 let id = workloads::id(&source.registry, workload);

@@ -6,6 +6,7 @@ mod destinations;
 mod guard;
 mod merge;
 mod objects;
+mod pods;
 mod random;
 mod selecting;
 mod sharing;

@@ -30,6 +30,7 @@ pub(crate) fn parse(name: &str, lines: &[(usize, &str)]) -> Result<[Value; 2], P
             name: format!("port-{port}").into(),
             protocol,
             target_port: None,
+            target_name: None,
         };
         let listens = Some(
             [EndpointPort {

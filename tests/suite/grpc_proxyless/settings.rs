@@ -113,6 +113,7 @@ fn snapshot(settings: Settings, servers: &[GrpcServer]) -> Snapshot {
         name: "grpc".into(),
         protocol: Protocol::Grpc,
         target_port: None,
+        target_name: None,
     };
     let name = Name::from("outbound|7070||echo.example.com");
     let clusters = set(Input::Grpc(GrpcInput::Cluster(GrpcCluster {

@@ -476,6 +476,7 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
         name: (*name).into(),
         protocol: *protocol,
         target_port: None,
+        target_name: None,
     };
     Service {
         key: key.clone(),

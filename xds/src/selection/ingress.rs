@@ -54,6 +54,7 @@ impl ForIngress {
                 name: listener.name.clone(),
                 protocol: listener.protocol,
                 target_port: None,
+                target_name: None,
             };
             let mut all = targets.iter();
             let known = all.find(|target| target.target_port == listener.port);

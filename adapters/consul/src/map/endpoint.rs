@@ -74,6 +74,7 @@ pub(super) fn of(
         labels: endpoint.labels.clone(),
         locality: endpoint.locality.clone(),
         identity: endpoint.identity.clone(),
+        service_account: None,
         ports: numbers,
         weight,
         health,

@@ -114,5 +114,6 @@ fn port(name: Arc<str>, number: u16, protocol: Protocol) -> ServicePort {
         port: number,
         protocol,
         target_port: None,
+        target_name: None,
     }
 }

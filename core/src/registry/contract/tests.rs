@@ -196,6 +196,7 @@ impl MemoryRegistry {
             name: "http".into(),
             protocol: Protocol::Http,
             target_port: None,
+            target_name: None,
         };
         let mut service = Service::new(key(name), vec![port]);
         if self.fault == Fault::OtherEachRun {

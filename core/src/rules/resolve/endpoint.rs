@@ -3,17 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Address, Endpoint, EndpointPort, Resolution, Service, ServicePort, Workload};
+use crate::model::{
+    Address, Endpoint, EndpointPort, Resolution, Service, ServicePort, ServiceSource, Workload,
+};
 
-/// The endpoint that `workload` is of `service`, whose selector it meets: with its own port numbers where it names them, the
-/// service's target ports otherwise. `None` if it has no address that such a service can use: proxies resolve names only
+/// The endpoint that `workload` is of `service`, whose selector it meets. It has its own port numbers where it names them, the
+/// service's target ports otherwise; where both are a platform's, it has the target ports, by number or by its own names. `None` if it has no address that such a service can use: proxies resolve names only
 /// for services that are resolved by DNS, and sockets only for others.
-pub fn endpoint_of(service: &Service, workload: &Workload) -> Option<Endpoint> {
+pub fn endpoint_of(
+    service: &Service,
+    workload: &Workload,
+    declared_by: ServiceSource,
+) -> Option<Endpoint> {
     let usable = |address: &&Address| usable(&service.resolution, address);
     let addresses: Vec<_> = workload.addresses.iter().filter(usable).cloned().collect();
     let first = addresses.first()?;
     Some(Endpoint {
-        ports: ports(&service.ports, first, &workload.ports),
+        ports: match (service.source, declared_by) {
+            (ServiceSource::Platform, ServiceSource::Platform) => {
+                target_ports(&service.ports, &workload.ports)
+            }
+            _ => ports(&service.ports, first, &workload.ports),
+        },
         health: workload.health,
         weight: workload.weight.max(1),
         locality: workload.locality.clone(),
@@ -37,6 +48,30 @@ pub(super) fn usable(resolution: &Resolution, address: &Address) -> bool {
         Resolution::Passthrough => matches!(address, Address::Ip(_)),
         Resolution::DynamicDns | Resolution::Alias(_) => false,
     }
+}
+
+/// The target ports of a service at a workload that calls its ports by these names: those that it has, or `None` if these
+/// are all, each by its number.
+fn target_ports(
+    service: &[ServicePort],
+    own: &BTreeMap<Arc<str>, u16>,
+) -> Option<Arc<[EndpointPort]>> {
+    if service.iter().all(|port| port.target_name.is_none()) {
+        return None;
+    }
+    let number = |port: &ServicePort| match &port.target_name {
+        None => Some(port.target()),
+        Some(name) => own.get(name).copied(),
+    };
+    let has = |port: &ServicePort| {
+        Some(EndpointPort {
+            name: Arc::clone(&port.name),
+            port: number(port)?,
+        })
+    };
+    let mut ports: Vec<_> = service.iter().filter_map(has).collect();
+    ports.sort();
+    Some(ports.into())
 }
 
 /// The ports of an endpoint at `address` that has the numbers `own`, by name: all of the service's, or `None` if each is its

@@ -133,6 +133,7 @@ fn ports(spec: &ServiceEntry) -> Vec<ServicePort> {
                 name: port.name.as_str().into(),
                 protocol: port.spoken(),
                 target_port: number(port.target_port).filter(|target| *target != port_number),
+                target_name: None,
             };
             ports.insert(port_number, resolved);
         }

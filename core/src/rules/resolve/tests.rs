@@ -74,6 +74,7 @@ fn port(number: u16, name: &str, protocol: Protocol, target_port: Option<u16>) -
         name: name.into(),
         protocol,
         target_port,
+        target_name: None,
     }
 }
 
@@ -292,6 +293,7 @@ fn a_workload_entry_becomes_a_workload() {
         labels: labels(&[("app", "web"), ("team", "red")]),
         locality: Locality::parse("eu/a/1"),
         identity: Some("spiffe://mesh.local/ns/shop/sa/web".into()),
+        service_account: None,
         ports: BTreeMap::from([("http".into(), 8080)]),
         weight: 2,
         health: Health::Healthy,
@@ -373,15 +375,25 @@ fn a_workload_becomes_an_endpoint_with_its_own_ports_before_target_ports() {
         tls_mode: TlsMode::Istio,
         ..Endpoint::at(address("10.0.0.1"))
     };
-    assert_eq!(endpoint_of(&service, &own), Some(expected));
+    assert_eq!(
+        endpoint_of(&service, &own, ServiceSource::Rule),
+        Some(expected)
+    );
     let plain = workload_of(json!({"address": "10.0.0.1", "ports": {"grpc": 9090}}));
     assert_eq!(
-        endpoint_of(&service, &plain).unwrap().ports,
+        endpoint_of(&service, &plain, ServiceSource::Rule)
+            .unwrap()
+            .ports,
         None,
         "all are target ports"
     );
     let socket = workload_of(json!({"address": "unix:///a"}));
-    assert_eq!(endpoint_of(&service, &socket).unwrap().ports, None);
+    assert_eq!(
+        endpoint_of(&service, &socket, ServiceSource::Rule)
+            .unwrap()
+            .ports,
+        None
+    );
 }
 
 #[test]
@@ -393,7 +405,7 @@ fn a_workload_is_no_endpoint_of_a_service_that_cannot_use_its_address() {
         .remove(0);
         let workload = workload_of(json!({"address": address, "network": "n"}));
         assert_eq!(
-            endpoint_of(&service, &workload).is_some(),
+            endpoint_of(&service, &workload, ServiceSource::Rule).is_some(),
             expected,
             "{resolution} {address}"
         );

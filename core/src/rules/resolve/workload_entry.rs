@@ -36,6 +36,7 @@ pub fn workload(
         labels: traits.labels,
         locality: traits.locality,
         identity: traits.identity,
+        service_account: None,
         ports: port_numbers(spec),
         weight: spec.weight.max(1),
         health: Health::Healthy,

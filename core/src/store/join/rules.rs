@@ -13,7 +13,7 @@ use super::Join;
 use super::services::Part;
 use super::workloads::{self, Claim};
 use crate::mesh::{Rule, Source};
-use crate::model::{ClusterId, ServiceKey, ServiceSource};
+use crate::model::{ClusterId, ServiceKey};
 use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
 use crate::rules::{self, Resolved, RuleSpec, resolve};
 use crate::status::{Contest, Lost, NotSupported};
@@ -128,11 +128,10 @@ impl Join {
         }
         if let RuleSpec::WorkloadEntry(entry) = &rule.spec {
             let workload = resolve::workload(&rule.meta, entry, &cluster, &trust_domain);
-            declared.workload = Some(workloads::id(&by.registry, &workload));
-            self.declare_workload(
-                by,
-                Claim::new(ServiceSource::Rule, &rule.meta, Arc::new(workload)),
-            );
+            let id = workloads::id(&by.registry, &workload);
+            declared.workload = Some(id.clone());
+            let claim = Claim::of_rule(&rule.meta, Arc::new(workload));
+            self.declare_workload(by, id, claim);
         }
         declared
     }

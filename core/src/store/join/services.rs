@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use super::{Join, WorkloadId, cluster};
 use crate::mesh::{Endpoints, Mesh, Source};
 use crate::model::{Endpoint, Labels, Service, ServiceKey, ServiceSource, Workload};
-use crate::registry::{Object, Value};
+use crate::registry::{Object, RegistryId, Value};
 use crate::rules::resolve;
 use crate::status::{Contest, Lost};
 use crate::store::by_label::{ByLabel, Filed};
@@ -247,15 +247,24 @@ impl Join {
             let Some(selector) = &declared.workload_selector else {
                 continue;
             };
+            let stated = claims.has_part_of(&source.registry);
             for id in self.selected(key, selector) {
-                let Some(workload) = self.mesh.workload(&id.0, &id.1) else {
+                let workload = self.mesh.workload(&id.0, &id.1);
+                let (Some(workload), Some((by, kind))) = (workload, self.workloads.source(id))
+                else {
                     continue;
                 };
-                let Some(mut endpoint) = resolve::endpoint_of(declared, workload) else {
+                // A platform says itself which of its own workloads its services have, if it says it of any.
+                let platforms =
+                    (declared.source, kind) == (ServiceSource::Platform, ServiceSource::Platform);
+                if platforms && (stated || by.registry != source.registry) {
+                    continue;
+                }
+                let Some(mut endpoint) = resolve::endpoint_of(declared, workload, kind) else {
                     continue;
                 };
                 fit.apply(&mut endpoint);
-                sources.extend(self.workloads.source(id).cloned());
+                sources.insert(by.clone());
                 ranked.push((claims.united.len() + rank, endpoint));
             }
         }
@@ -283,22 +292,36 @@ impl Join {
     /// Adds what the workload at the endpoint's address knows and the endpoint does not say.
     fn join_workload(&self, endpoint: &mut Endpoint) {
         let Some(workload) = workload_behind(&self.mesh, endpoint) else {
+            self.join_node(endpoint);
             return;
         };
         endpoint.labels = endpoint.labels.over(&workload.labels);
         if endpoint.identity.is_none() {
             endpoint.identity.clone_from(&workload.identity);
         }
-        if endpoint.locality.is_empty() {
+        if endpoint.locality.region.is_empty() && !workload.locality.is_empty() {
             endpoint.locality = workload.locality.clone();
         }
         if endpoint.node.is_none() {
             endpoint.node.clone_from(&workload.node);
         }
+        self.join_node(endpoint);
         endpoint.tls_mode = endpoint.tls_mode.max(workload.tls_mode);
         endpoint
             .workload
             .get_or_insert_with(|| workload.key.clone());
+    }
+
+    /// Adds where its machine is, if the endpoint does not say it.
+    fn join_node(&self, endpoint: &mut Endpoint) {
+        let known = self.nodes.complete(
+            &endpoint.locality,
+            &endpoint.cluster,
+            endpoint.node.as_ref(),
+        );
+        if *known != endpoint.locality {
+            endpoint.locality = known.clone();
+        }
     }
 }
 
@@ -313,6 +336,14 @@ fn workload_behind<'a>(mesh: &'a Mesh, endpoint: &Endpoint) -> Option<&'a Arc<Wo
 }
 
 impl Claims {
+    /// Whether this registry itself states which endpoints the service has.
+    fn has_part_of(&self, registry: &RegistryId) -> bool {
+        let is_one = |(source, part): (&Source, &Part)| {
+            source.registry == *registry && matches!(part, Part::Object(_))
+        };
+        self.parts.iter().any(is_one)
+    }
+
     /// The rank of the declaration that a part belongs to, and how it fits; `None` if that declaration has lost. A rule's
     /// part belongs to the rule, a platform's to the service that the same registry declares, or else to all.
     fn fit_of(&self, part: &Source) -> Option<(usize, Option<&Fit>)> {

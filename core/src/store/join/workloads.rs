@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Join, WorkloadId, cluster};
 use crate::mesh::Source;
 use crate::model::{ServiceKey, ServiceSource, Workload};
-use crate::registry::{Meta, RegistryId};
+use crate::registry::{Meta, Object, RegistryId, Value};
 use crate::status::{Contest, Lost};
 use crate::store::by_label::{ByLabel, Filed};
 use crate::store::few::Few;
@@ -25,31 +25,39 @@ pub(super) struct Table {
 
 /// One declaration.
 #[derive(Debug)]
-pub(super) struct Claim {
-    kind: ServiceSource,
-    created: Option<Timestamp>,
-    workload: Arc<Workload>,
+pub(super) enum Claim {
+    /// A platform's, in place.
+    Platform(Arc<Object>),
+    /// A rule's.
+    Rule(Option<Timestamp>, Arc<Workload>),
 }
 
 impl Claim {
-    pub(super) fn new(kind: ServiceSource, meta: &Meta, workload: Arc<Workload>) -> Self {
-        Self {
-            kind,
-            created: meta.created,
-            workload,
+    /// Of an object that is a workload.
+    pub(super) fn of_platform(object: Arc<Object>) -> Self {
+        Self::Platform(object)
+    }
+
+    pub(super) fn of_rule(meta: &Meta, workload: Arc<Workload>) -> Self {
+        Self::Rule(meta.created, workload)
+    }
+
+    /// Its place among several of one name.
+    fn rank(&self) -> (ServiceSource, Option<Timestamp>) {
+        match self {
+            Self::Platform(object) => (ServiceSource::Platform, object.meta.created),
+            Self::Rule(created, _) => (ServiceSource::Rule, *created),
         }
     }
 
-    pub(super) fn of_platform(source: &Source, meta: &Meta, workload: &Workload) -> Self {
-        let cluster = cluster(&workload.cluster, &source.registry);
-        Self::new(
-            ServiceSource::Platform,
-            meta,
-            Arc::new(Workload {
-                cluster,
-                ..workload.clone()
-            }),
-        )
+    fn workload(&self) -> Option<&Workload> {
+        match self {
+            Self::Rule(_, workload) => Some(workload),
+            Self::Platform(object) => match &object.value {
+                Value::Workload(workload) => Some(workload),
+                _ => None,
+            },
+        }
     }
 }
 
@@ -59,9 +67,23 @@ pub(super) fn id(registry: &RegistryId, workload: &Workload) -> WorkloadId {
 }
 
 impl Table {
-    /// Whose declaration of a workload is in force.
-    pub(super) fn source(&self, id: &WorkloadId) -> Option<&Source> {
-        self.source.get(id)
+    /// Whose declaration of a workload is in force, and of which kind it is.
+    pub(super) fn source(&self, id: &WorkloadId) -> Option<(&Source, ServiceSource)> {
+        let source = self.source.get(id)?;
+        let (kind, _) = self.declared.get(id)?.get(source)?.rank();
+        Some((source, kind))
+    }
+
+    /// Those whose identity is made of a service account.
+    pub(super) fn with_account(&self) -> impl Iterator<Item = WorkloadId> {
+        let is_one = |claim: &Claim| {
+            claim
+                .workload()
+                .is_some_and(|workload| workload.service_account.is_some())
+        };
+        let mut all: Vec<_> = self.declared.iter().collect();
+        all.retain(|(_, claims)| claims.values().any(is_one));
+        all.into_iter().map(|(id, _)| id.clone())
     }
 
     pub(super) fn by_label(&self) -> &ByLabel<WorkloadId> {
@@ -70,8 +92,7 @@ impl Table {
 }
 
 impl Join {
-    pub(super) fn declare_workload(&mut self, source: Source, claim: Claim) {
-        let id = (claim.workload.cluster.clone(), claim.workload.key.clone());
+    pub(super) fn declare_workload(&mut self, source: Source, id: WorkloadId, claim: Claim) {
         self.workloads
             .declared
             .entry(id.clone())
@@ -96,9 +117,9 @@ impl Join {
             .get(id)
             .into_iter()
             .flat_map(Few::iter);
-        let first = declared.min_by_key(|(source, claim)| (claim.kind, claim.created, *source));
+        let first = declared.min_by_key(|(source, claim)| (claim.rank(), *source));
         let (source, workload) = match first {
-            Some((source, claim)) => (Some(source.clone()), Some(Arc::clone(&claim.workload))),
+            Some((source, claim)) => (Some(source.clone()), self.completed(id, claim)),
             None => (None, None),
         };
         if let Some(winner) = &source {
@@ -154,6 +175,35 @@ impl Join {
         }
         self.mesh.set_workload(&id.0, &id.1, workload);
         self.touched.workloads.insert(id.clone());
+    }
+
+    /// What a declaration says, with what follows from its machine and its service account.
+    fn completed(&self, id: &WorkloadId, claim: &Claim) -> Option<Arc<Workload>> {
+        let workload = claim.workload()?;
+        let (cluster, key) = id;
+        let locality = self
+            .nodes
+            .complete(&workload.locality, cluster, workload.node.as_ref());
+        let account = workload
+            .service_account
+            .as_ref()
+            .filter(|_| workload.identity.is_none());
+        if let Claim::Rule(_, shared) = claim
+            && account.is_none()
+            && *locality == workload.locality
+        {
+            return Some(Arc::clone(shared));
+        }
+        let trust_domain = &self.mesh.config().trust_domain;
+        let identity = account.map(|account| {
+            format!("spiffe://{trust_domain}/ns/{}/sa/{account}", key.namespace).into()
+        });
+        Some(Arc::new(Workload {
+            cluster: cluster.clone(),
+            locality: locality.clone(),
+            identity: identity.or_else(|| workload.identity.clone()),
+            ..workload.clone()
+        }))
     }
 
     /// The services that select a workload, or have an endpoint where it is.

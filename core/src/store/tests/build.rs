@@ -35,6 +35,7 @@ pub(crate) fn http(number: u16) -> ServicePort {
         name: "http".into(),
         protocol: Protocol::Http,
         target_port: None,
+        target_name: None,
     }
 }
 
@@ -91,6 +92,7 @@ pub(crate) fn a_workload(name: &str, ip: &str, app: &str) -> Workload {
         labels: [("app", app)].into_iter().collect(),
         locality: Default::default(),
         identity: None,
+        service_account: None,
         ports: Default::default(),
         weight: 1,
         health: Default::default(),

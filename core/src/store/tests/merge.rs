@@ -39,6 +39,7 @@ fn port(number: u16, name: &str, protocol: Protocol) -> ServicePort {
         name: name.into(),
         protocol,
         target_port: None,
+        target_name: None,
     }
 }
 

@@ -13,7 +13,10 @@ use super::build::{
 };
 use super::build::{object, rule};
 use crate::mesh::{Mesh, MeshConfig, VirtualServiceMerge};
-use crate::model::{Endpoint, Namespace, Network, NetworkGateway, Protocol, Service, ServicePort};
+use crate::model::{
+    Endpoint, Labels, Locality, Namespace, Network, NetworkGateway, Node, Protocol, Service,
+    ServicePort, ServiceSource, Workload,
+};
 use crate::registry::{
     Command, Kind, Need, Object, ObjectKey, Op, Problem, RegistryId, SetId, Transaction, Value,
 };
@@ -74,19 +77,29 @@ fn objects() -> impl Strategy<Value = Object> {
             ..http(80)
         },
     ]);
-    let services = (names(), ports).prop_map(|(name, port)| {
+    let selectors = prop::option::weighted(0.3, apps());
+    let services = (names(), ports, selectors).prop_map(|(name, port, app)| {
         object(
             "Service",
             name,
             Value::Service(Service {
                 ports: vec![port],
+                workload_selector: app.map(|app| Labels::from_iter([("app", app)])),
                 ..a_service(name)
             }),
         )
     });
     let parts = (names(), prop::collection::vec(ips(), 0..3), 0..2_u8)
         .prop_map(|(of, ips, n)| part(of, &n.to_string(), &ips));
-    let workloads = (names(), ips(), apps()).prop_map(|(name, ip, app)| workload(name, ip, app));
+    let workloads =
+        (names(), ips(), apps(), prop::option::of(names())).prop_map(|(name, ip, app, node)| {
+            let mut object = workload(name, ip, app);
+            if let Value::Workload(workload) = &mut object.value {
+                workload.node = node.map(Into::into);
+                workload.service_account = node.map(Into::into);
+            }
+            object
+        });
     let vms = (names(), ips(), apps()).prop_map(|(name, ip, app)| workload_entry(name, ip, app));
     let selecting = (names(), apps()).prop_map(|(name, app)| selecting(name, app));
     let broken =
@@ -104,6 +117,13 @@ fn objects() -> impl Strategy<Value = Object> {
             network: None,
         };
         object("Namespace", "shop", Value::Namespace(value))
+    });
+    let nodes = (names(), apps()).prop_map(|(name, region)| {
+        let node = Node {
+            name: name.into(),
+            locality: Locality::parse(region),
+        };
+        object("Node", name, Value::Node(node))
     });
     let networks = ips().prop_map(|ip| {
         let gateways = vec![NetworkGateway {
@@ -130,6 +150,7 @@ fn objects() -> impl Strategy<Value = Object> {
         1 => broken,
         1 => namespaces,
         1 => networks,
+        2 => nodes,
     ];
     (kinds, prop::option::of(1..3i64), 0..3i64).prop_map(|(mut object, created, generation)| {
         object.meta.created = created.map(|second| Timestamp::from_second(second).unwrap());
@@ -461,7 +482,7 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
     );
     let lost = |source: &crate::mesh::Source| merged.lost.iter().any(|(lost, _)| lost == source);
     let mut ips = Vec::new();
-    for (source, endpoints) in parts {
+    for (source, endpoints) in &parts {
         let service = crate::mesh::Source {
             object: ObjectKey {
                 kind: Kind::new("Service"),
@@ -470,22 +491,54 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
             },
             registry: source.registry.clone(),
         };
-        if !lost(&source) && (declared.contains_key(&source) || !lost(&service)) {
-            ips.extend(endpoints);
+        if !lost(source) && (declared.contains_key(source) || !lost(&service)) {
+            ips.extend(endpoints.clone());
         }
     }
     for (source, service) in declared.iter().filter(|(source, _)| !lost(source)) {
-        let _ = source;
         let Some(selector) = &service.workload_selector else {
             continue;
         };
-        let own = mesh
-            .workloads()
-            .filter(|workload| workload.key.namespace == key.namespace);
-        let selected = own.filter(|workload| workload.labels.selected_by(selector));
-        ips.extend(selected.filter_map(|workload| rules::resolve::endpoint_of(service, workload)));
+        let stated = |(part, _): &(crate::mesh::Source, Vec<Endpoint>)| {
+            part.registry == source.registry && !declared.contains_key(part)
+        };
+        let stated = parts.iter().any(stated);
+        for workload in mesh.workloads() {
+            let (by, kind) = declared_by(workload, store);
+            let platforms = kind == "Workload" && service.source == ServiceSource::Platform;
+            if workload.key.namespace == key.namespace
+                && workload.labels.selected_by(selector)
+                && !(platforms && (stated || by != source.registry))
+            {
+                let kind = match kind {
+                    "Workload" => ServiceSource::Platform,
+                    _ => ServiceSource::Rule,
+                };
+                ips.extend(rules::resolve::endpoint_of(service, workload, kind));
+            }
+        }
     }
     ips
+}
+
+/// The registry whose declaration of a workload counts, and the kind of that.
+fn declared_by(workload: &Workload, store: &Store) -> (RegistryId, &'static str) {
+    let mut all = Vec::new();
+    for (id, shard) in &store.shards {
+        for object in shard.in_force() {
+            let meta = &object.meta;
+            let place = match &object.value {
+                Value::Workload(_) => (0, "Workload"),
+                Value::Rule(RuleSpec::WorkloadEntry(_)) => (1, "WorkloadEntry"),
+                _ => continue,
+            };
+            if meta.key.name == workload.key.name && *id.cluster == *workload.cluster.as_str() {
+                all.push((place, meta.created, id.clone()));
+            }
+        }
+    }
+    let ((_, kind), _, by) = all.into_iter().min().unwrap();
+    (by, kind)
 }
 
 fn addresses<'a>(

@@ -1,0 +1,95 @@
+//! Machines: where they stand is where what runs on them is, unless that says so itself.
+//!
+//! Machines come before what runs on them and hardly ever move, so a change looks at everything once instead of keeping an
+//! index.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::{Join, NodeId};
+use crate::mesh::Source;
+use crate::model::{ClusterId, Locality, Node};
+
+/// Who says where each one stands.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    said: HashMap<NodeId, BTreeMap<Source, Locality>, RandomState>,
+}
+
+/// The identity of a machine that was read from this source.
+pub(super) fn id(source: &Source, node: &Node) -> NodeId {
+    let cluster = ClusterId::new(Arc::clone(&source.registry.cluster));
+    (cluster, Arc::clone(&node.name))
+}
+
+impl Table {
+    /// Where a machine stands, by the first registry that knows it.
+    fn locality(&self, id: &NodeId) -> Option<&Locality> {
+        self.said.get(id)?.values().next()
+    }
+
+    /// `own`, the locality of something, or that of the machine it runs on where it does not say the region.
+    pub(super) fn complete<'a>(
+        &'a self,
+        own: &'a Locality,
+        cluster: &ClusterId,
+        node: Option<&Arc<str>>,
+    ) -> &'a Locality {
+        if !own.region.is_empty() {
+            return own;
+        }
+        let known = node.and_then(|node| self.locality(&(cluster.clone(), Arc::clone(node))));
+        known.filter(|known| !known.is_empty()).unwrap_or(own)
+    }
+}
+
+impl Join {
+    /// Takes over what `source` says of a machine; `None`: nothing any more.
+    pub(super) fn put_node(&mut self, source: Source, id: NodeId, locality: Option<Locality>) {
+        let before = self.nodes.locality(&id).cloned();
+        let said = self.nodes.said.entry(id.clone()).or_default();
+        match locality {
+            Some(locality) => said.insert(source, locality),
+            None => said.remove(&source),
+        };
+        if said.is_empty() {
+            self.nodes.said.remove(&id);
+        }
+        if self.nodes.locality(&id) != before.as_ref() {
+            self.due.nodes.insert(id);
+        }
+    }
+
+    /// What runs on machines that have come, gone or moved is due.
+    pub(super) fn settle_nodes(&mut self) {
+        let due = mem::take(&mut self.due.nodes);
+        if due.is_empty() {
+            return;
+        }
+        let on = |cluster: &ClusterId, node: &Option<Arc<str>>| {
+            let id = node
+                .as_ref()
+                .map(|node| (cluster.clone(), Arc::clone(node)));
+            id.is_some_and(|id| due.contains(&id))
+        };
+        let workloads = self
+            .mesh
+            .workloads()
+            .filter(|workload| on(&workload.cluster, &workload.node));
+        let workloads: BTreeSet<_> = workloads
+            .map(|workload| (workload.cluster.clone(), workload.key.clone()))
+            .collect();
+        let services = self.mesh.services().filter(|service| {
+            let endpoints = self.mesh.endpoints(&service.key).into_iter();
+            endpoints
+                .flat_map(|all| all.iter())
+                .any(|endpoint| on(&endpoint.cluster, &endpoint.node))
+        });
+        let services: BTreeSet<_> = services.map(|service| service.key.clone()).collect();
+        self.due.workloads.extend(workloads);
+        self.due.endpoints.extend(services);
+    }
+}
