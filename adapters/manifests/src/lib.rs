@@ -3,7 +3,9 @@
 //!
 //! - `text` turns text into objects as written, each with its place, and explains what is wrong with a snippet.
 //! - `reading` turns those into objects of the mesh. It is the one place that knows kinds.
+//! - [`kubernetes`] turns Kubernetes' own objects into values.
 
+pub mod kubernetes;
 mod reading;
 mod text;
 
