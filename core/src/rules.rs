@@ -10,6 +10,7 @@ mod kinds;
 mod once;
 pub mod resolve;
 mod resolved;
+pub mod schema;
 pub mod spec;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use super::schema::Schema;
 use crate::registry::{Problem, Severity};
 
 /// More problems than this are counted instead of listed: an object of odd shape must not fill a log.
@@ -13,9 +14,19 @@ const MAX_PROBLEMS: usize = 100;
 pub(crate) struct Report {
     problems: RefCell<Vec<Problem>>,
     beyond: RefCell<(usize, Option<Severity>)>,
+    /// There while readers are asked what they read: the newest answer.
+    asked: Option<RefCell<Option<Schema>>>,
 }
 
 impl Report {
+    /// One for readers that are asked what they read.
+    pub(crate) fn asking() -> Self {
+        Self {
+            asked: Some(RefCell::default()),
+            ..Self::default()
+        }
+    }
+
     /// The place that all others are below; `name` is empty where the object has no field around its content.
     pub(crate) fn root<'a>(&'a self, name: &'a str) -> At<'a> {
         At {
@@ -108,6 +119,25 @@ impl At<'_> {
     pub(crate) fn warning_hint(&self, what: impl Into<String>, hint: impl Into<String>) {
         self.report
             .add(Problem::warning(self.to_string(), what).hint(hint));
+    }
+
+    /// Whether the reader is asked what it reads, and has no value to read.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.report.asked.is_some()
+    }
+
+    /// Answers, if the reader is asked what it reads; tells whether it is.
+    pub(crate) fn asks(&self, answer: impl FnOnce() -> Schema) -> bool {
+        if let Some(asked) = &self.report.asked {
+            asked.replace(Some(answer()));
+        }
+        self.is_asked()
+    }
+
+    /// What the reader that was asked last has answered.
+    pub(crate) fn answered(&self) -> Schema {
+        let asked = self.report.asked.as_ref();
+        asked.and_then(RefCell::take).unwrap_or(Schema::Any)
     }
 
     fn below<'b>(&'b self, step: Step<'b>) -> At<'b> {

@@ -9,6 +9,7 @@ use crate::rules::at::At;
 
 /// Who may ask for what.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizationPolicy {
     /// The workloads that it is for; all of the namespace where it is missing.
@@ -32,6 +33,7 @@ pub struct AuthorizationPolicy {
 
 /// What becomes of requests that a policy speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Action {
     /// They are let through, and requests that no such policy speaks of are not.
@@ -47,6 +49,7 @@ pub enum Action {
 
 /// Somebody who decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProviderRef {
     /// The name in mesh config.
     pub name: String,
@@ -54,6 +57,7 @@ pub struct ProviderRef {
 
 /// Requests: one of `from`, one of `to` and all of `when` have to fit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuthorizationRule {
     /// Who asks.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,7 @@ pub struct AuthorizationRule {
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct From {
     /// All of it has to fit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +81,7 @@ pub struct From {
 
 /// For what.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct To {
     /// All of it has to fit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +90,7 @@ pub struct To {
 
 /// Who asks: one of each list that is not empty has to fit, and none of those that begin with `not`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// By the identity of its certificate.
@@ -126,6 +133,7 @@ pub struct Source {
 
 /// What is asked for: one of each list that is not empty has to fit, and none of those that begin with `not`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
     /// By host.
@@ -156,6 +164,7 @@ pub struct Operation {
 
 /// What else holds of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// What is looked at.

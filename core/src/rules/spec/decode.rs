@@ -6,10 +6,11 @@ use super::scalar::{describe, excerpt};
 use super::suggest::closest;
 use crate::model::{ByName, Labels};
 use crate::rules::at::At;
+use crate::rules::schema::{FieldSchema, ObjectSchema, Schema, type_name};
 
 /// Something that is read from a JSON value. What cannot be read is reported at its place and becomes the default.
 pub(crate) trait Decode: Default {
-    /// Reads `value`, which is not `null`.
+    /// Reads `value`, which is not `null`. Where the reader is asked what it reads, it answers and leaves `value` alone.
     fn decode(value: &Value, at: &At<'_>) -> Self;
 }
 
@@ -19,6 +20,9 @@ pub(crate) fn object<T: Default>(
     at: &At<'_>,
     read: impl FnOnce(&mut Fields<'_>) -> T,
 ) -> T {
+    if at.is_asked() {
+        return tell(at, read);
+    }
     let map = match value {
         Value::Object(map) => map,
         Value::Null => return T::default(),
@@ -33,9 +37,30 @@ pub(crate) fn object<T: Default>(
         known: Vec::new(),
         lenient: false,
         open: false,
+        told: Vec::new(),
     };
     let result = read(&mut fields);
     fields.finish();
+    result
+}
+
+/// Answers with all fields that `read` asks for.
+fn tell<T>(at: &At<'_>, read: impl FnOnce(&mut Fields<'_>) -> T) -> T {
+    let mut fields = Fields {
+        map: &Map::new(),
+        at,
+        known: Vec::new(),
+        lenient: false,
+        open: false,
+        told: Vec::new(),
+    };
+    let result = read(&mut fields);
+    let (open, fields) = (fields.open, fields.told);
+    let type_name = type_name::<T>();
+    at.asks(|| match open {
+        true => Schema::Open,
+        false => Schema::Object(ObjectSchema { type_name, fields }),
+    });
     result
 }
 
@@ -46,11 +71,17 @@ pub(crate) struct Fields<'a> {
     known: Vec<(&'static str, String)>,
     lenient: bool,
     open: bool,
+    told: Vec<FieldSchema>,
 }
 
 impl<'a> Fields<'a> {
     /// Reads the field of this name, in camel case; absent and `null` are the default.
     pub(crate) fn get<T: Decode>(&mut self, name: &'static str) -> T {
+        if self.at.is_asked() {
+            let nothing = T::decode(&Value::Null, self.at);
+            self.tell(name, self.at.answered());
+            return nothing;
+        }
         match self.take(name) {
             Some((written, value)) => T::decode(value, &self.at.field(written)),
             None => T::default(),
@@ -60,6 +91,9 @@ impl<'a> Fields<'a> {
     /// Accepts fields that are known and have no effect here, with a warning each.
     pub(crate) fn without_effect(&mut self, names: &[&'static str]) {
         for name in names {
+            if self.at.is_asked() {
+                self.tell(name, Schema::Any);
+            }
             if let Some((written, _)) = self.take(name) {
                 self.at
                     .field(written)
@@ -76,6 +110,14 @@ impl<'a> Fields<'a> {
     /// Unknown fields of this object are warnings.
     pub(crate) fn lenient(&mut self) {
         self.lenient = true;
+    }
+
+    fn tell(&mut self, name: &'static str, schema: Schema) {
+        self.told.push(FieldSchema {
+            name,
+            about: String::new(),
+            schema,
+        });
     }
 
     fn take(&mut self, name: &'static str) -> Option<(&'a str, &'a Value)> {
@@ -144,6 +186,11 @@ impl<T: Decode> Decode for Option<T> {
 
 impl<T: Decode> Decode for Vec<T> {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        if at.is_asked() {
+            T::decode(value, at);
+            at.asks(|| Schema::List(Box::new(at.answered())));
+            return Self::new();
+        }
         let Value::Array(items) = value else {
             at.error(format!("expected a list, found {}", describe(value)));
             return Self::new();
@@ -170,6 +217,11 @@ impl Decode for Labels {
 
 fn entries<'a, T: Decode>(value: &'a Value, at: &At<'_>) -> impl Iterator<Item = (&'a str, T)> {
     let entries = match value {
+        _ if at.is_asked() => {
+            T::decode(value, at);
+            at.asks(|| Schema::Map(Box::new(at.answered())));
+            None
+        }
         Value::Object(entries) => Some(entries),
         other => {
             at.error(format!("expected a map, found {}", describe(other)));

@@ -25,6 +25,7 @@ pub use tls::{ClientTls, TlsMode};
 
 /// What clients of a host do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DestinationRule {
     /// The service, or a wildcard for several.
@@ -45,6 +46,7 @@ pub struct DestinationRule {
 
 /// Workloads by their labels, as younger kinds write it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MatchLabels {
     /// All of these are among the labels of a workload that is selected.
@@ -53,6 +55,7 @@ pub struct MatchLabels {
 
 /// A part of a service's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subset {
     /// What routes call it.
@@ -67,6 +70,7 @@ pub struct Subset {
 
 /// How endpoints are chosen and connections to them are made.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficPolicy {
     /// How an endpoint is chosen.
@@ -97,6 +101,7 @@ pub struct TrafficPolicy {
 
 /// What holds for one port.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PortPolicy {
     /// Which one.
@@ -118,6 +123,7 @@ pub struct PortPolicy {
 
 /// A port of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PortSelector {
     /// Its number.
     pub number: u32,

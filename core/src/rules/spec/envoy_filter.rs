@@ -10,10 +10,12 @@ use serde_json::Value;
 use super::scalar::{Named, describe};
 use super::{Decode, WorkloadSelector, object, one_of};
 use crate::rules::at::At;
+use crate::rules::schema::Schema;
 use matching::Match;
 
 /// Changes of what Envoy gets, in Envoy's own words.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EnvoyFilter {
     /// The workloads whose proxies are concerned; all of the namespace if absent.
@@ -31,6 +33,7 @@ pub struct EnvoyFilter {
 
 /// A resource whose proxies are concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TargetRef {
     /// Such as `gateway.networking.k8s.io`.
     pub group: String,
@@ -45,11 +48,13 @@ pub struct TargetRef {
 
 /// A place among others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Priority(pub i32);
 
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigPatch {
     /// What kind of thing is changed.
@@ -64,6 +69,7 @@ pub struct ConfigPatch {
 
 /// How something is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
     /// What is done.
@@ -77,11 +83,13 @@ pub struct Patch {
 
 /// An object of which nothing is known here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Json(pub Value);
 
 /// What kind of thing is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ApplyTo {
     /// Nothing is said.
@@ -113,6 +121,7 @@ pub enum ApplyTo {
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Operation {
     /// Nothing is said.
@@ -138,6 +147,7 @@ pub enum Operation {
 
 /// What kind of filter is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FilterClass {
     /// Any.
@@ -256,6 +266,9 @@ impl Decode for TargetRef {
 
 impl Decode for Priority {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        if at.asks(|| Schema::Whole(i32::MIN.into(), i32::MAX.into())) {
+            return Self::default();
+        }
         let number = match value {
             Value::Number(number) => number.as_i64(),
             Value::String(text) => text.parse().ok(),
@@ -296,6 +309,9 @@ impl Decode for Patch {
 
 impl Decode for Json {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        if at.asks(|| Schema::Open) {
+            return Self::default();
+        }
         if !value.is_object() {
             at.error(format!("expected an object, found {}", describe(value)));
         }

@@ -9,6 +9,7 @@ use crate::rules::at::At;
 
 /// What runs inside a proxy, as written.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ProxyExtension {
     /// All of it.

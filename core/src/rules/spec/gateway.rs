@@ -13,6 +13,7 @@ pub use tls::{ServerCertificate, ServerTls, ServerTlsMode, TlsVersion};
 
 /// What a router listens on, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
     /// What is listened on.
@@ -24,6 +25,7 @@ pub struct Gateway {
 
 /// A port that is listened on, for certain hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
     /// The port.
@@ -47,6 +49,7 @@ pub struct Server {
 
 /// A port, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServerPort {
     /// Its number.

@@ -10,6 +10,7 @@ use crate::rules::at::At;
 
 /// What workloads demand of their clients' connections.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PeerAuthentication {
     /// The workloads that it is for; all of the namespace where it is missing.
@@ -25,6 +26,7 @@ pub struct PeerAuthentication {
 
 /// Whether clients have to prove who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MutualTls {
     /// Whether, and how.
     pub mode: MtlsMode,
@@ -32,6 +34,7 @@ pub struct MutualTls {
 
 /// Whether clients have to prove who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MtlsMode {
     /// As what is above it says.

@@ -10,6 +10,7 @@ use crate::rules::at::At;
 
 /// How proxies are started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyConfigRule {
     /// The workloads whose proxies it is for.
@@ -28,6 +29,7 @@ pub struct ProxyConfigRule {
 
 /// An image of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyImage {
     /// Such as `distroless`.

@@ -11,6 +11,7 @@ use crate::rules::at::At;
 
 /// Which tokens requests may bear.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RequestAuthentication {
     /// The workloads that it is for; all of the namespace where it is missing.
@@ -29,6 +30,7 @@ pub struct RequestAuthentication {
 
 /// An issuer of tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JwtRule {
     /// Who it is, as its tokens say.
@@ -71,6 +73,7 @@ pub struct JwtRule {
 
 /// A header that a token is in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JwtHeader {
     /// Its name.
     pub name: String,
@@ -81,6 +84,7 @@ pub struct JwtHeader {
 
 /// A claim that goes to a header.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClaimToHeader {
     /// The header.
     pub header: String,

@@ -8,12 +8,16 @@ use serde_json::{Number, Value};
 use super::decode::Decode;
 use super::suggest::closest;
 use crate::rules::at::At;
+use crate::rules::schema::Schema;
 
 /// A value of an enum: its name, its number, what it is.
 pub(crate) type Named<T> = (&'static str, u32, T);
 
 /// Reads an enum value by name or number.
 pub(crate) fn one_of<T: Copy + Default>(value: &Value, at: &At<'_>, all: &[Named<T>]) -> T {
+    if at.asks(|| Schema::OneOf(all.iter().map(|(name, ..)| *name).collect())) {
+        return T::default();
+    }
     let found = match value {
         Value::String(text) => all.iter().find(|(name, ..)| name == text),
         Value::Number(number) => all
@@ -38,6 +42,9 @@ pub(crate) fn one_of<T: Copy + Default>(value: &Value, at: &At<'_>, all: &[Named
 
 impl Decode for String {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        if at.asks(|| Schema::Text) {
+            return Self::new();
+        }
         match value {
             Value::String(text) => return text.clone(),
             Value::Bool(_) | Value::Number(_) => {
@@ -52,6 +59,9 @@ impl Decode for String {
 
 impl Decode for bool {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        if at.asks(|| Schema::Bool) {
+            return false;
+        }
         value.as_bool().unwrap_or_else(|| {
             at.error(format!("expected true or false, found {}", describe(value)));
             false
@@ -61,6 +71,9 @@ impl Decode for bool {
 
 impl Decode for u32 {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        if at.asks(|| Schema::Whole(0, Self::MAX.into())) {
+            return 0;
+        }
         let number = match value {
             Value::Number(number) => Some(number.clone()),
             Value::String(text) => text.parse().ok(),
@@ -89,6 +102,7 @@ impl Decode for u32 {
 
 /// A number with a fraction: finite, and equal to what is written alike.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Double(f64);
 
@@ -115,6 +129,9 @@ impl std::hash::Hash for Double {
 
 impl Decode for Double {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        if at.asks(|| Schema::Number) {
+            return Self::default();
+        }
         let number = match value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.parse().ok(),
@@ -146,6 +163,9 @@ pub(super) fn seconds_of<S: Serializer>(
 impl Decode for Duration {
     fn decode(value: &Value, at: &At<'_>) -> Self {
         const HINT: &str = "a number and a unit, such as \"5s\", \"1.5s\" or \"100ms\"";
+        if at.asks(|| Schema::Duration) {
+            return Self::ZERO;
+        }
         let Value::String(text) = value else {
             at.error_hint(
                 format!("expected a duration, found {}", describe(value)),

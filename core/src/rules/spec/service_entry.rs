@@ -10,6 +10,7 @@ use crate::rules::once::Once;
 
 /// A service by its names, ports and endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceEntry {
     /// What clients call it: DNS names, optionally with a leading `*.`. Each becomes a service of its own.
@@ -40,6 +41,7 @@ pub struct ServiceEntry {
 
 /// A port of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServicePort {
     /// The number that clients connect to.
@@ -65,6 +67,7 @@ impl ServicePort {
 
 /// Workloads by their labels.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkloadSelector {
     /// All of these are among the labels of a workload that is selected.
     pub labels: Labels,
@@ -72,6 +75,7 @@ pub struct WorkloadSelector {
 
 /// Whether a service is part of the mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Location {
     /// It is outside.
@@ -83,6 +87,7 @@ pub enum Location {
 
 /// How a proxy finds the endpoints of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Resolution {
     /// It forwards to the address that the client dialled.

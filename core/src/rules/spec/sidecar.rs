@@ -10,6 +10,7 @@ use crate::rules::at::At;
 
 /// What a sidecar's clients reach, and how it is reached itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sidecar {
     /// The workloads that it is for; all of the namespace where it is missing.
@@ -31,6 +32,7 @@ pub struct Sidecar {
 
 /// A port that is listened on for others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IngressListener {
     /// The port.
@@ -54,6 +56,7 @@ pub struct IngressListener {
 
 /// What clients reach, on one port or on all others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EgressListener {
     /// The port; all that have no listener of their own where it is missing.
@@ -70,6 +73,7 @@ pub struct EgressListener {
 
 /// How connections get to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CaptureMode {
     /// As the proxy's other connections do.
@@ -83,6 +87,7 @@ pub enum CaptureMode {
 
 /// Outbound traffic that no service claims.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OutboundPolicy {
     /// What becomes of it.
@@ -94,6 +99,7 @@ pub struct OutboundPolicy {
 
 /// What becomes of outbound traffic that no service claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OutboundMode {
     /// It is blocked.
@@ -107,6 +113,7 @@ pub enum OutboundMode {
 
 /// A service that unclaimed traffic goes to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EgressProxy {
     /// The service.
     pub host: String,

@@ -8,6 +8,7 @@ use crate::rules::at::At;
 
 /// An object that a policy is attached to, instead of selecting workloads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TargetRef {
     /// The group of its kind; empty for Kubernetes' own.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -13,6 +13,7 @@ use crate::rules::at::At;
 
 /// What proxies report.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Telemetry {
     /// The workloads whose proxies it is for.
@@ -37,6 +38,7 @@ pub struct Telemetry {
 
 /// Which traffic something is about, by the part that the proxy has in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum WorkloadMode {
     /// All of it.
@@ -50,6 +52,7 @@ pub enum WorkloadMode {
 
 /// A provider, by its name in mesh config.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProviderRef {
     /// Its name.
     pub name: String,
@@ -57,6 +60,7 @@ pub struct ProviderRef {
 
 /// Which traffic a part is about.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModeMatch {
     /// By the part that the proxy has in it.
     pub mode: WorkloadMode,
@@ -64,6 +68,7 @@ pub struct ModeMatch {
 
 /// Spans.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tracing {
     /// Of which traffic.
@@ -91,6 +96,7 @@ pub struct Tracing {
 
 /// Metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Who takes them.
@@ -106,6 +112,7 @@ pub struct Metrics {
 
 /// What of metrics is other than Istio's defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MetricsOverride {
     /// Which metrics.
@@ -121,6 +128,7 @@ pub struct MetricsOverride {
 
 /// Which metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MetricSelector {
     /// One of Istio's.
@@ -135,6 +143,7 @@ pub struct MetricSelector {
 
 /// Istio's metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum IstioMetric {
@@ -154,6 +163,7 @@ pub enum IstioMetric {
 
 /// What becomes of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TagOverride {
     /// Whether it is set or removed.
     pub operation: TagOperation,
@@ -164,6 +174,7 @@ pub struct TagOverride {
 
 /// Whether a tag is set or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TagOperation {
     /// It is set.
@@ -175,6 +186,7 @@ pub enum TagOperation {
 
 /// Access logs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccessLogging {
     /// Of which traffic.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
@@ -192,6 +204,7 @@ pub struct AccessLogging {
 
 /// Which requests and connections.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Filter {
     /// In CEL.
     pub expression: String,

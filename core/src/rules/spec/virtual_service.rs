@@ -23,6 +23,7 @@ pub use policy::{Abort, Cors, Delay, Fault, Mirror, Percent, Retries, UnmatchedP
 
 /// How requests and connections to some hosts are routed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualService {
     /// The hosts that clients ask for, wildcards among them. None: other rules delegate to this one.
@@ -47,6 +48,7 @@ pub struct VirtualService {
 
 /// Where traffic goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Destination {
     /// The service.
     pub host: String,

@@ -9,6 +9,7 @@ use crate::rules::at::At;
 
 /// A workload by its address and labels.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadEntry {
     /// An IP address, a DNS name, or `unix://` followed by a path.

@@ -13,6 +13,7 @@ pub use probe::{ExecProbe, GrpcProbe, HttpHeader, HttpProbe, Probe, TcpProbe};
 
 /// What workloads of a kind have in common. It declares no workload itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadGroup {
     /// What the objects of its workloads bear.
@@ -31,6 +32,7 @@ pub struct WorkloadGroup {
 
 /// Labels and annotations of the objects of a group's workloads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupMeta {
     /// Their labels.
     #[serde(skip_serializing_if = "Labels::is_empty")]

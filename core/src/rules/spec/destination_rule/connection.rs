@@ -10,6 +10,7 @@ use crate::rules::spec::{Decode, Double, object, one_of, seconds_of};
 
 /// How many connections and requests there may be.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionPool {
     /// Whatever is spoken.
@@ -22,6 +23,7 @@ pub struct ConnectionPool {
 
 /// Limits and time-outs of connections.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TcpSettings {
     /// How many connections there may be to all endpoints together; 0: no limit.
@@ -42,6 +44,7 @@ pub struct TcpSettings {
 
 /// How the kernel probes idle connections; what is missing is the kernel's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TcpKeepalive {
     /// How many probes may fail.
@@ -56,6 +59,7 @@ pub struct TcpKeepalive {
 
 /// Limits and time-outs of requests. A 0 is no limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpSettings {
     /// How many requests may wait for a connection.
@@ -80,6 +84,7 @@ pub struct HttpSettings {
 
 /// Whether HTTP/1.1 becomes HTTP/2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum H2Upgrade {
     /// As the mesh says: it does not.
@@ -93,6 +98,7 @@ pub enum H2Upgrade {
 
 /// Connections through an HTTP proxy, which is the service itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tunnel {
     /// `CONNECT` or `POST`; empty: `CONNECT`.
@@ -106,6 +112,7 @@ pub struct Tunnel {
 
 /// A PROXY header before everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProxyProtocol {
     /// Which version of it.
     pub version: ProxyProtocolVersion,
@@ -113,6 +120,7 @@ pub struct ProxyProtocol {
 
 /// The versions of the PROXY header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ProxyProtocolVersion {
     /// As text.
@@ -124,6 +132,7 @@ pub enum ProxyProtocolVersion {
 
 /// How many of all requests may be retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RetryBudget {
     /// In percent of the requests that there are at once; missing: 20.

@@ -11,6 +11,7 @@ use crate::rules::spec::{Decode, Double, object, one_of, seconds_of};
 
 /// How an endpoint is chosen: `simple` or by `consistent_hash`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancer {
     /// Without looking at the request.
@@ -32,6 +33,7 @@ pub struct LoadBalancer {
 
 /// Choosing without looking at the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SimpleLb {
     /// As the mesh does it: `LEAST_REQUEST`.
@@ -51,6 +53,7 @@ pub enum SimpleLb {
 
 /// The same endpoint for requests that have something alike: one of header, cookie, source address and parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConsistentHash {
     /// A request header.
@@ -78,6 +81,7 @@ pub struct ConsistentHash {
 
 /// A cookie, which the proxy makes where there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HttpCookie {
     /// Its name.
     pub name: String,
@@ -91,6 +95,7 @@ pub struct HttpCookie {
 
 /// Endpoints on a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RingHash {
     /// How many places the ring has at least; 0: 1024.
@@ -99,6 +104,7 @@ pub struct RingHash {
 
 /// Endpoints in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Maglev {
     /// How many places the table has, a prime; 0: 65537.
@@ -107,6 +113,7 @@ pub struct Maglev {
 
 /// That new endpoints get their full share only after a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Warmup {
     /// After how long.
@@ -122,6 +129,7 @@ pub struct Warmup {
 
 /// How localities are chosen: one of `distribute`, `failover` and `failover_priority`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LocalityLb {
     /// What part of the traffic from one locality goes to which others.
@@ -140,6 +148,7 @@ pub struct LocalityLb {
 
 /// What part of the traffic from a locality goes where.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Distribute {
     /// `region/zone/subzone`, the later parts missing or `*`.
     pub from: String,
@@ -149,6 +158,7 @@ pub struct Distribute {
 
 /// Where traffic goes when a region fails.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failover {
     /// The region.
     pub from: String,

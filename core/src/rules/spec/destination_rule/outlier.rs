@@ -10,6 +10,7 @@ use crate::rules::spec::{Decode, object, seconds_of};
 
 /// When an endpoint is left out, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OutlierDetection {
     /// The old form of `consecutive_gateway_errors`.

@@ -8,6 +8,7 @@ use crate::rules::spec::{Decode, object, one_of};
 
 /// How TLS is begun.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClientTls {
     /// Whether, and as whom.
@@ -40,6 +41,7 @@ pub struct ClientTls {
 
 /// Whether TLS is begun, and as whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TlsMode {
     /// It is not.

@@ -9,6 +9,7 @@ use crate::rules::spec::{Decode, object, one_of};
 
 /// Which things are changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
     /// What they are for.
@@ -29,6 +30,7 @@ pub struct Match {
 
 /// What something is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Context {
     /// Whatever it is for.
@@ -44,6 +46,7 @@ pub enum Context {
 
 /// Whose configuration is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyMatch {
     /// A regular expression for the version that the proxy says it has (`ISTIO_VERSION`).
@@ -56,6 +59,7 @@ pub struct ProxyMatch {
 
 /// Which listener, and what in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListenerMatch {
     /// Its port.
@@ -76,6 +80,7 @@ pub struct ListenerMatch {
 
 /// A chain of a listener, and what in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FilterChainMatch {
     /// Its name.
@@ -99,6 +104,7 @@ pub struct FilterChainMatch {
 
 /// A network filter, and what in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FilterMatch {
     /// Its name.
@@ -111,6 +117,7 @@ pub struct FilterMatch {
 
 /// A filter within a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SubFilterMatch {
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -119,6 +126,7 @@ pub struct SubFilterMatch {
 
 /// Which route configuration, and what in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteConfigurationMatch {
     /// The port that it is for.
@@ -139,6 +147,7 @@ pub struct RouteConfigurationMatch {
 
 /// A virtual host, and what in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualHostMatch {
     /// Its name.
@@ -154,6 +163,7 @@ pub struct VirtualHostMatch {
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RouteMatch {
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -164,6 +174,7 @@ pub struct RouteMatch {
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RouteAction {
     /// Whatever it does.
@@ -179,6 +190,7 @@ pub enum RouteAction {
 
 /// Which cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterMatch {
     /// The port that it is for.

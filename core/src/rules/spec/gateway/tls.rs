@@ -8,6 +8,7 @@ use crate::rules::spec::{Decode, object, one_of};
 
 /// How TLS is dealt with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServerTls {
     /// That clients without TLS are sent to where there is TLS.
@@ -59,6 +60,7 @@ pub struct ServerTls {
 
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServerCertificate {
     /// The file of the certificate.
@@ -72,6 +74,7 @@ pub struct ServerCertificate {
 
 /// Whether TLS ends at the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServerTlsMode {
     /// It does not: rules say where connections go, by server name.
@@ -91,6 +94,7 @@ pub enum ServerTlsMode {
 
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum TlsVersion {
     /// As the proxy does.
     #[default]

@@ -30,6 +30,7 @@ pub struct ZipkinAddress {
 
 /// The value of a span's tag: one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CustomTag {
     /// As it is.
@@ -48,6 +49,7 @@ pub struct CustomTag {
 
 /// A text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Literal {
     /// The text.
     pub value: String,
@@ -55,6 +57,7 @@ pub struct Literal {
 
 /// Something that is looked up by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Lookup {
     /// Its name.

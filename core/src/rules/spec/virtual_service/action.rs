@@ -8,6 +8,7 @@ use crate::rules::spec::{Decode, object, one_of};
 
 /// Where clients are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Redirect {
     /// The new path; `%PREFIX()%/…`: what replaces the matched prefix. Empty: the same.
@@ -32,6 +33,7 @@ pub struct Redirect {
 
 /// Where the port of a redirect comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DerivePort {
     /// It is the standard port of the new scheme.
@@ -43,6 +45,7 @@ pub enum DerivePort {
 
 /// An answer by the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DirectResponse {
     /// The status.
     pub status: u32,
@@ -53,6 +56,7 @@ pub struct DirectResponse {
 
 /// The body of an answer: one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResponseBody {
     /// A text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +68,7 @@ pub struct ResponseBody {
 
 /// Another rule, without hosts, that says what becomes of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Delegate {
     /// Its name.
     pub name: String,
@@ -74,6 +79,7 @@ pub struct Delegate {
 
 /// What of a request is changed before it is sent on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Rewrite {
     /// The path, or the part of it that the match's prefix covers.
@@ -89,6 +95,7 @@ pub struct Rewrite {
 
 /// What a regular expression finds in a path, and what replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegexRewrite {
     /// The expression (RE2).
     #[serde(rename = "match")]

@@ -15,6 +15,7 @@ use crate::rules::spec::{Decode, object, seconds_of};
 
 /// What becomes of requests of one kind: one of `route`, `redirect`, `direct_response` and `delegate`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRoute {
     /// What its author calls it.
@@ -69,6 +70,7 @@ pub struct HttpRoute {
 
 /// Where some requests go.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HttpDestination {
     /// Where.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +85,7 @@ pub struct HttpDestination {
 
 /// What of headers is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Headers {
     /// Of requests.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,7 @@ pub struct Headers {
 
 /// Changes of headers, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeaderOperations {
     /// They get this value in place of what they have.
     #[serde(skip_serializing_if = "ByName::is_empty")]

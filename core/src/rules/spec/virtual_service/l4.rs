@@ -10,6 +10,7 @@ use crate::rules::spec::{Decode, object};
 
 /// What becomes of TLS connections of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TlsRoute {
     /// The connections that it is for: any of these.
     #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
@@ -21,6 +22,7 @@ pub struct TlsRoute {
 
 /// TLS connections of one kind: everything that is said has to fit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TlsMatch {
     /// The server names that clients ask for, wildcards among them.
@@ -45,6 +47,7 @@ pub struct TlsMatch {
 
 /// What becomes of other connections of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TcpRoute {
     /// The connections that it is for: any of these. None: all.
     #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
@@ -56,6 +59,7 @@ pub struct TcpRoute {
 
 /// Connections of one kind: everything that is said has to fit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct L4Match {
     /// The addresses that clients dialled.
@@ -77,6 +81,7 @@ pub struct L4Match {
 
 /// Where some connections go.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct L4Destination {
     /// Where.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use crate::rules::spec::{Decode, object};
 
 /// Requests of one kind: everything that is said has to fit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpMatch {
     /// What its author calls it.
@@ -57,6 +58,7 @@ pub struct HttpMatch {
 
 /// How a text has to be: one of these, or nothing is said.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StringMatch {
     /// Equal.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ use crate::rules::spec::{Decode, Double, object, one_of, seconds_of};
 
 /// How failed requests are tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Retries {
     /// How often at most; 0: never.
@@ -34,6 +35,7 @@ pub struct Retries {
 
 /// A part of a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Percent {
     /// From 0 to 100.
     pub value: Double,
@@ -41,6 +43,7 @@ pub struct Percent {
 
 /// What goes wrong on purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fault {
     /// Requests are held up.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +55,7 @@ pub struct Fault {
 
 /// Requests are held up.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Delay {
     /// The old form of `percentage`.
@@ -70,6 +74,7 @@ pub struct Delay {
 
 /// Requests are answered with a failure: one of the three.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Abort {
     /// The old form of `percentage`.
@@ -91,6 +96,7 @@ pub struct Abort {
 
 /// Who gets a copy of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mirror {
     /// Who.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +108,7 @@ pub struct Mirror {
 
 /// What browsers may do from elsewhere (CORS).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Cors {
     /// The old form of `allow_origins`: equal ones.
@@ -132,6 +139,7 @@ pub struct Cors {
 
 /// What becomes of preflight requests from where nothing is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UnmatchedPreflights {
     /// As Envoy does: they go to the service.

@@ -8,6 +8,7 @@ use crate::rules::spec::{Decode, object};
 
 /// When a workload is asked, and how: exactly one of the ways is given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Probe {
     /// Seconds from its start to the first question; 0 is none.
@@ -41,6 +42,7 @@ pub struct Probe {
 
 /// An HTTP request; a status below 400 is a good answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpProbe {
     /// What is asked for; empty is `/`.
@@ -61,6 +63,7 @@ pub struct HttpProbe {
 
 /// A header of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HttpHeader {
     /// Its name.
     pub name: String,
@@ -71,6 +74,7 @@ pub struct HttpHeader {
 
 /// A connection; one that is accepted is a good answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TcpProbe {
     /// The host; empty is the workload's own address.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -81,6 +85,7 @@ pub struct TcpProbe {
 
 /// A command; one that exits with 0 is a good answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExecProbe {
     /// The program and its arguments. No shell is involved.
     pub command: Vec<String>,
@@ -88,6 +93,7 @@ pub struct ExecProbe {
 
 /// A call of `grpc.health.v1.Health/Check`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GrpcProbe {
     /// The service that is asked about; empty is the server as a whole.
     #[serde(skip_serializing_if = "String::is_empty")]
