@@ -105,6 +105,23 @@ pub enum Contest {
     Workloads(Option<Labels>),
 }
 
+impl Contest {
+    /// Whether who loses it is out of force as a whole.
+    pub fn is_for_the_whole(&self) -> bool {
+        // Who lost against a copy of itself is the copy. A rule may have lost in part. A service that some connections do not lead to is there all the same.
+        !matches!(
+            self,
+            Self::Copy(_)
+                | Self::Twice(_)
+                | Self::Connections(_)
+                | Self::Server(_)
+                | Self::Workloads(Some(_))
+                | Self::Destination(..)
+                | Self::Routing(_)
+        )
+    }
+}
+
 /// Resources of one type that proxies refuse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
@@ -164,19 +181,7 @@ impl Status {
 impl ObjectStatus {
     /// Whether its current text is in use, as far as this process decides.
     pub fn is_accepted(&self) -> bool {
-        // Who lost against a copy of itself is the copy. A rule may have lost in part. A service that some connections do not lead to is there all the same.
-        let real = |lost: &Lost| {
-            !matches!(
-                lost.over,
-                Contest::Copy(_)
-                    | Contest::Twice(_)
-                    | Contest::Connections(_)
-                    | Contest::Server(_)
-                    | Contest::Workloads(Some(_))
-                    | Contest::Destination(..)
-                    | Contest::Routing(_)
-            )
-        };
+        let real = |lost: &Lost| lost.over.is_for_the_whole();
         self.rejected.is_empty() && self.not_supported.is_none() && !self.lost.iter().any(real)
     }
 
