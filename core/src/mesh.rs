@@ -7,6 +7,7 @@ mod config;
 mod gateways;
 mod host_rules;
 mod providers;
+mod selector;
 mod sidecars;
 mod touched;
 mod visible;
@@ -35,6 +36,7 @@ pub use providers::{
     Collector, DefaultProviders, FileLog, GrpcExport, GrpcLog, HttpExport, LogFormat,
     OpenTelemetry, OtelLog, Provider, ProviderKind, Sampling, TagValue, TracingDefaults, Zipkin,
 };
+pub use selector::{LabelRequirement, LabelSelector};
 pub use touched::Touched;
 
 /// The endpoints of one service, in a fixed order that does not depend on who reported them when.

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::providers::{
     DefaultProviders, FileLog, LogFormat, Provider, ProviderKind, TracingDefaults,
 };
-use crate::model::{Host, NamespaceName, ServiceKey};
+use super::selector::LabelSelector;
+use crate::model::{Host, Labels, NamespaceName, ServiceKey};
 
 /// What happens to outbound traffic that no service claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
@@ -213,6 +214,9 @@ pub struct MeshConfig {
     pub default_providers: DefaultProviders,
     /// Whether requests are traced where no rule says so.
     pub enable_tracing: bool,
+    /// Which namespaces are read of platforms that have namespaces with labels: those that any of these selects; all, where there
+    /// are none.
+    pub discovery_selectors: Vec<LabelSelector>,
 }
 
 impl MeshConfig {
@@ -223,6 +227,14 @@ impl MeshConfig {
         namespace.as_str() == "kube-system"
             || (namespace.as_str() == "default" && host.as_str().starts_with("kubernetes.default."))
             || self.cluster_local.iter().any(|local| local.covers(host))
+    }
+
+    /// Whether what is in a namespace of these labels is read. The root namespace always is: its rules hold for all.
+    pub fn discovers(&self, namespace: &NamespaceName, labels: &Labels) -> bool {
+        let selectors = &self.discovery_selectors;
+        selectors.is_empty()
+            || *namespace == self.root_namespace
+            || selectors.iter().any(|selector| selector.selects(labels))
     }
 
     /// Whether a service of this host takes what proxies report.
@@ -262,6 +274,7 @@ impl Default for MeshConfig {
             providers: built_in_providers(),
             default_providers: DefaultProviders::default(),
             enable_tracing: false,
+            discovery_selectors: Vec::new(),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn selector(at: &At<'_>, selector: &WorkloadSelector) {
     }
 }
 
-fn is_key(key: &str) -> bool {
+pub(super) fn is_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((prefix, name)) => {
             prefix.len() <= 253 && prefix.split('.').all(super::name::is_label) && is_name(name)

@@ -1,6 +1,7 @@
 //! Checks of mesh config.
 
 pub(super) mod providers;
+mod selectors;
 pub(super) mod tracing;
 
 use std::time::Duration;
@@ -70,6 +71,10 @@ pub(in crate::rules) fn check(at: &At<'_>, config: &MeshConfig) {
     }
     access_log(at, config);
     providers::providers(at, config);
+    selectors::selectors(
+        &at.field("discoverySelectors"),
+        &config.discovery_selectors,
+    );
     proxy_config(&at.field("defaultConfig"), &config.default_config);
 }
 

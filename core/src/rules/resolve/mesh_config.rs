@@ -1,6 +1,7 @@
 //! Mesh config as written → as it holds.
 
 pub(super) mod providers;
+mod selectors;
 
 use std::collections::BTreeSet;
 
@@ -75,6 +76,11 @@ fn complete(written: &spec::MeshConfig) -> MeshConfig {
         providers: providers::providers(&written.extension_providers, default.providers),
         default_providers: providers::defaults(&written.default_providers),
         enable_tracing: written.enable_tracing,
+        discovery_selectors: written
+            .discovery_selectors
+            .iter()
+            .map(selectors::selector)
+            .collect(),
     }
 }
 

@@ -488,3 +488,35 @@ fn mesh_config_is_completed_with_defaults() {
     };
     assert_eq!(mesh_config(&written), Ok((expected, vec![])));
 }
+
+#[test]
+fn discovery_selectors_select_namespaces() {
+    let (config, _) = mesh_config(&json!({"rootNamespace": "root", "discoverySelectors": [
+        {"matchLabels": {"team": "a"}, "matchExpressions": [{"key": "env", "operator": "NotIn", "values": ["test", "dev"]}]},
+        {"matchExpressions": [
+            {"key": "env", "operator": "In", "values": ["prod", "stage"]},
+            {"key": "off", "operator": "DoesNotExist"},
+            {"key": "on", "operator": "Exists"},
+        ]},
+    ]}))
+    .unwrap();
+    let check = |namespace: &str, labels: &[(&str, &str)], expected: bool| {
+        let labels = labels.iter().copied().collect();
+        assert_eq!(
+            config.discovers(&namespace.into(), &labels),
+            expected,
+            "{namespace} {labels:?}"
+        );
+    };
+    check("root", &[], true);
+    check("x", &[], false);
+    check("x", &[("team", "a")], true);
+    check("x", &[("team", "b")], false);
+    check("x", &[("team", "a"), ("env", "live")], true);
+    check("x", &[("team", "a"), ("env", "dev")], false);
+    check("x", &[("env", "stage"), ("on", "")], true);
+    check("x", &[("env", "stage")], false);
+    check("x", &[("env", "stage"), ("on", ""), ("off", "")], false);
+    check("x", &[("env", "live"), ("on", "")], false);
+    assert!(MeshConfig::default().discovers(&"x".into(), &Default::default()));
+}

@@ -1,6 +1,7 @@
 //! `MeshConfig`: settings for the whole mesh, as operators write them.
 
 mod providers;
+mod selector;
 mod topology;
 mod tracing;
 
@@ -17,6 +18,7 @@ pub use providers::{
     HttpHeader, HttpService, LogFormat, OpenTelemetry, OtelAccessLog, ResourceDetectors, Struct,
     TraceContext, Zipkin,
 };
+pub use selector::{LabelRequirement, LabelSelector};
 pub use topology::{ForwardClientCert, GatewayTopology};
 pub use tracing::{CustomTag, Literal, Lookup, Tracing, ZipkinAddress};
 
@@ -59,6 +61,8 @@ pub struct MeshConfig {
     pub default_providers: DefaultProviders,
     /// Whether requests are traced where no rule says so.
     pub enable_tracing: bool,
+    /// Which namespaces are read: those that any of these selects; all, where there are none.
+    pub discovery_selectors: Vec<LabelSelector>,
 }
 
 /// Outbound traffic that no service claims.
@@ -141,7 +145,6 @@ const MESH_WITHOUT_EFFECT: &[&str] = &[
     "disableEnvoyListenerLog",
     "disableMixerHttpReports",
     "disablePolicyChecks",
-    "discoverySelectors",
     "enableAutoMtls",
     "enableClientSidePolicyCheck",
     "enableEnvoyAccessLogService",
@@ -228,6 +231,7 @@ impl Decode for MeshConfig {
             extension_providers: f.get("extensionProviders"),
             default_providers: f.get("defaultProviders"),
             enable_tracing: f.get("enableTracing"),
+            discovery_selectors: f.get("discoverySelectors"),
         })
     }
 }

@@ -167,3 +167,37 @@ fn providers_are_of_one_kind_and_have_what_it_needs() {
         ],
     );
 }
+
+#[test]
+fn selectors_are_checked() {
+    check(
+        &json!({"discoverySelectors": [
+            {"matchLabels": {"a/b": "c"}, "matchExpressions": [{"key": "d", "operator": "In", "values": ["e"]}]},
+            {"matchExpressions": [{"key": "d", "operator": "Exists"}]},
+            {},
+        ]}),
+        &[],
+    );
+    check(
+        &json!({"discoverySelectors": [{
+            "matchLabels": {"a b": "-"},
+            "matchExpressions": [
+                {"operator": "Equals"},
+                {"key": "a", "operator": "In"},
+                {"key": "a", "operator": "NotIn", "values": []},
+                {"key": "a", "operator": "Exists", "values": ["b"]},
+                {"key": "a", "operator": "DoesNotExist", "values": ["b"]},
+            ],
+        }]}),
+        &[
+            "E discoverySelectors[0].matchLabels[\"a b\"]: is not a label's key (letters, digits, '-', '_' and '.' within, at most 63 characters, optionally after a DNS name and '/')",
+            "E discoverySelectors[0].matchLabels[\"a b\"]: \"-\" is not a label's value (letters, digits, '-', '_' and '.' within, at most 63 characters)",
+            "E discoverySelectors[0].matchExpressions[0].key: \"\" is not a label's key (such as istio-discovery or example.com/team)",
+            "E discoverySelectors[0].matchExpressions[0].operator: \"Equals\" is not an operator (it is In, NotIn, Exists or DoesNotExist)",
+            "E discoverySelectors[0].matchExpressions[1].values: In compares with values: there are none",
+            "E discoverySelectors[0].matchExpressions[2].values: NotIn compares with values: there are none",
+            "E discoverySelectors[0].matchExpressions[3].values: Exists looks at no values",
+            "E discoverySelectors[0].matchExpressions[4].values: DoesNotExist looks at no values",
+        ],
+    );
+}
