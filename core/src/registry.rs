@@ -30,7 +30,7 @@ pub use object::{
     Value,
 };
 pub use updates::{Closed, Need, Tx, Updates};
-pub(crate) use updates::{Command, Envelope, Inlet, Op, Transaction};
+pub(crate) use updates::{Command, Doubt, Envelope, Inlet, Op, Transaction};
 
 /// Why a run ended. It is shown to operators: say what failed, on what, and what to do.
 pub type RunError = Box<dyn std::error::Error + Send + Sync>;

@@ -139,7 +139,20 @@ impl Tx {
 
     /// States that what this transaction removes may be a fault of the platform: it is held until a second full read agrees.
     pub fn doubtful(&mut self, why: String) {
-        self.transaction.doubtful = Some(why);
+        self.doubt(why, false);
+    }
+
+    /// The same, where reading again proves nothing, such as a token that has lost rights: what this transaction removes is held
+    /// until a person confirms it, or a later transaction that is not doubtful states the set.
+    pub fn doubtful_until_confirmed(&mut self, why: String) {
+        self.doubt(why, true);
+    }
+
+    fn doubt(&mut self, why: String, only_by_person: bool) {
+        self.transaction.doubtful = Some(Doubt {
+            why,
+            only_by_person,
+        });
     }
 
     /// Applies the transaction as a whole, after all earlier ones of this shard. Returns when the store has taken it; waits
@@ -250,7 +263,15 @@ pub(crate) enum Command {
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) ops: Vec<Op>,
-    pub(crate) doubtful: Option<String>,
+    pub(crate) doubtful: Option<Doubt>,
+}
+
+/// Why what a transaction removes may not be gone.
+#[derive(Debug)]
+pub(crate) struct Doubt {
+    pub(crate) why: String,
+    /// A second reading that agrees proves nothing.
+    pub(crate) only_by_person: bool,
 }
 
 /// One operation on a set.

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::staged::Staged;
 use super::{Effect, Held, Shard};
 use crate::mesh::Source;
-use crate::registry::{Object, ObjectKey, SetId};
+use crate::model::Endpoint;
+use crate::registry::{Doubt, Object, ObjectKey, SetId, Value};
 use crate::status::{Contest, Lost};
 use crate::store::few::Few;
 use crate::store::guard::{Balance, GuardSettings, Tally};
@@ -64,7 +65,7 @@ impl Shard {
         &mut self,
         replaced: impl IntoIterator<Item = &'a SetId>,
         changes: Vec<Change>,
-        doubt: Option<String>,
+        doubt: Option<Doubt>,
         now: Instant,
         guard: &GuardSettings,
     ) -> Vec<Change> {
@@ -81,26 +82,39 @@ impl Shard {
                 set.held.remove(&change.key);
             }
         }
-        let reason = doubt
-            .filter(|_| guard.enabled)
-            .or_else(|| self.mass_loss(&changes, guard));
-        let Some(reason) = reason else { return changes };
+        let is_doubted = doubt.is_some();
+        let doubt = doubt.filter(|_| guard.enabled).or_else(|| {
+            let why = self.mass_loss(&changes, guard)?;
+            Some(Doubt {
+                why,
+                only_by_person: false,
+            })
+        });
+        let Some(Doubt {
+            why,
+            only_by_person,
+        }) = doubt
+        else {
+            return changes;
+        };
 
-        let why: Arc<str> = reason.into();
+        let why: Arc<str> = why.into();
         let moved: BTreeSet<_> = changes
             .iter()
             .filter(|change| change.next.is_some())
             .map(|change| change.key.clone())
             .collect();
-        let (mut allowed, mut held) = (Vec::new(), 0);
+        let (mut allowed, mut held, mut is_new) = (Vec::new(), 0, false);
         for change in changes {
             let since = earlier.remove(&(change.set.clone(), change.key.clone()));
-            let agreed = since.is_some_and(|since| now - since >= guard.confirm_after);
+            let agreed =
+                !only_by_person && since.is_some_and(|since| now - since >= guard.confirm_after);
             let is_move = change.next.is_none() && moved.contains(&change.key);
-            if agreed || is_move || !self.loses(&change) {
+            if agreed || is_move || !self.loses(&change, is_doubted) {
                 allowed.push(change);
             } else if let Some(set) = self.sets.get_mut(&change.set) {
                 held += 1;
+                is_new |= since.is_none();
                 let held = Held {
                     since: since.unwrap_or(now),
                     why: Arc::clone(&why),
@@ -111,6 +125,16 @@ impl Shard {
         }
         if held > 0 {
             self.may_hold = true;
+        }
+        if is_new && only_by_person {
+            tracing::error!(
+                target: "model",
+                registry = %self.id,
+                objects = held,
+                %why,
+                "loss held: what was known stays until an operator confirms that it has gone, or it is seen again",
+            );
+        } else if is_new {
             tracing::error!(
                 target: "model",
                 registry = %self.id,
@@ -141,14 +165,24 @@ impl Shard {
         balance.mass_loss(self.total, guard)
     }
 
-    /// Whether a replacement takes this object away, or something from it.
-    fn loses(&self, change: &Change) -> bool {
+    /// Whether a replacement takes this object away, or something from it. In doubt, an endpoint that takes another's place is no
+    /// sign that the other has gone.
+    fn loses(&self, change: &Change, in_doubt: bool) -> bool {
         let Some(before) = self.object(&change.set, &change.key) else {
             return false;
         };
         let Some(after) = &change.next else {
             return change.replaced;
         };
+        if let (true, Value::Endpoints(before), Value::Endpoints(after)) =
+            (in_doubt, &before.value, &after.value)
+        {
+            let stays = |old: &Endpoint| {
+                let mut all = after.endpoints.iter();
+                all.any(|new| new.addresses == old.addresses)
+            };
+            return change.replaced && !before.endpoints.iter().all(stays);
+        }
         let mut balance = Balance::default();
         balance.lose(before);
         balance.gain(after);

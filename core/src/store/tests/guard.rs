@@ -233,6 +233,54 @@ async fn a_doubtful_loss_is_held_however_small() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_only_a_person_confirms_is_held_however_often_it_is_read() {
+    let running = start();
+    let updates = running.registry("a");
+    let narrowed = async |objects: Vec<Object>| {
+        let mut tx = updates.begin();
+        tx.replace(SetId::new("all"), objects);
+        tx.doubtful_until_confirmed("the token lost rights".to_owned());
+        tx.commit().await.unwrap();
+    };
+    replace(&updates, "all", services(2)).await;
+    for _ in 0..3 {
+        narrowed(services(1)).await;
+        assert_eq!(count(&running).await, 2);
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
+    replace(&updates, "all", services(2)).await;
+    assert_eq!(held(&running).await, None, "it is seen again");
+
+    narrowed(services(1)).await;
+    assert!(running.handle.confirm(updates.id()).await.unwrap());
+    assert_eq!(count(&running).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_doubt_an_endpoint_does_not_stand_for_another() {
+    let check = async |is_doubtful: bool, expected: &str| {
+        let running = start();
+        let updates = running.registry("a");
+        let with = |ip: &str| vec![service("web"), part("web", "1", &[ip])];
+        replace(&updates, "all", with("10.0.1.1")).await;
+        match is_doubtful {
+            true => doubtful(&updates, with("10.0.1.2")).await,
+            false => replace(&updates, "all", with("10.0.1.2")).await,
+        }
+        count(&running).await;
+        let mesh = running.handle.mesh();
+        let all = mesh.services().flat_map(|service| {
+            let endpoints = mesh.endpoints(&service.key).into_iter();
+            endpoints.flat_map(|all| all.iter().flat_map(|e| e.addresses.iter()).cloned())
+        });
+        let shown: Vec<_> = all.map(|address| address.to_string()).collect();
+        assert_eq!(shown, [expected], "{is_doubtful}");
+    };
+    check(false, "10.0.1.2").await;
+    check(true, "10.0.1.1").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_can_be_switched_off() {
     let guard = GuardSettings {
         enabled: false,
