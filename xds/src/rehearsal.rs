@@ -20,6 +20,7 @@ use std::task::Poll;
 use pilothouse_core::mesh::MeshConfig;
 use pilothouse_core::model::Proxy;
 use pilothouse_core::registry::{Closed, Need, Object, RegistryId, SetId};
+use pilothouse_core::status::Status;
 use pilothouse_core::store::{GuardSettings, Settings, Store, StoreHandle};
 use prometheus_client::registry::Registry;
 use thiserror::Error;
@@ -54,6 +55,15 @@ impl From<Closed> for RehearsalError {
     }
 }
 
+/// A mesh, and what proxies get of it.
+#[derive(Debug)]
+pub struct Published {
+    /// What is to be said about its objects, conflicts in what is published included.
+    pub status: Status,
+    /// What each proxy gets, in the order in which they were given.
+    pub snapshots: Vec<Arc<Snapshot>>,
+}
+
 /// What each of `proxies` gets of these objects, in their order.
 ///
 /// It takes as long as a first publication, and works in the task that awaits it.
@@ -70,16 +80,40 @@ pub async fn snapshots(
             enabled: false,
             ..GuardSettings::default()
         },
+        ..settings()
+    };
+    let write = async |handle: &StoreHandle| write(handle, objects, config).await;
+    Ok(published(settings, proxies, write).await?.snapshots)
+}
+
+/// Discovery's settings of a store, as far as they say what is used.
+pub fn settings() -> Settings {
+    Settings {
         checks: vec![crate::patch::check],
         ..Settings::default()
-    };
+    }
+}
+
+/// What each of `proxies` gets of the registries that `write` opens, writes and declares synced.
+///
+/// # Errors
+/// A defect of this program.
+pub async fn published(
+    settings: Settings,
+    proxies: &[Arc<Proxy>],
+    write: impl AsyncFnOnce(&StoreHandle) -> Result<(), Closed>,
+) -> Result<Published, RehearsalError> {
     let (store, handle) = Store::new(settings);
     let metrics = Metrics::new(&mut Registry::default(), "");
     let (publisher, hub) = Publisher::new(&handle, Default::default(), metrics);
     let stop = CancellationToken::new();
     let published = async {
-        write(&handle, objects, config).await?;
-        taken(&hub, proxies).await
+        write(&handle).await?;
+        // The answer comes after everything before it is published.
+        handle.registries().await?;
+        let snapshots = taken(&hub, proxies).await?;
+        let status = handle.status().get();
+        Ok(Published { status, snapshots })
     };
     tokio::select! {
         biased;
@@ -93,7 +127,7 @@ async fn write(
     handle: &StoreHandle,
     objects: &Objects,
     config: &Arc<MeshConfig>,
-) -> Result<(), RehearsalError> {
+) -> Result<(), Closed> {
     handle.set_mesh_config(Arc::clone(config));
     let set = SetId::new("all");
     // All are known before the first has delivered, so that nobody is ready in between.

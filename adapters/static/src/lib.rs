@@ -16,10 +16,14 @@ mod offline;
 mod registry;
 mod watched_file;
 
-pub use config::{ConfigError, StaticConfig};
+pub use config::{ConfigError, DEFAULT_DOMAIN, StaticConfig};
 pub use disk::ReadError;
-pub use offline::{File, read, read_file, read_mesh_config, read_mesh_config_text, read_text};
-// What is found in files is shown to people as it is.
+pub use offline::{
+    File, read, read_file, read_manifests, read_mesh_config, read_mesh_config_text, read_text,
+    write_files,
+};
+// What is found in files is shown to people as it is; offline readers say what names are completed with.
+pub use pilothouse_manifests::kubernetes::Names;
 pub use pilothouse_manifests::{Finding, Unknown};
 pub use registry::StaticRegistry;
 pub use watched_file::{WatchedFile, watch_file};

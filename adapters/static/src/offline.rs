@@ -4,8 +4,9 @@ use std::error::Error;
 use std::path::Path;
 
 use pilothouse_core::mesh::MeshConfig;
-use pilothouse_core::registry::{Object, Origin, Problem};
+use pilothouse_core::registry::{Closed, Object, Origin, Problem, SetId, Updates};
 use pilothouse_core::rules::resolve;
+use pilothouse_manifests::kubernetes::Names;
 use pilothouse_manifests::{Finding, Format, Reading, Unknown, check_value};
 
 use crate::config::{ConfigError, StaticConfig};
@@ -26,12 +27,12 @@ pub struct File {
     pub unknown: Vec<Unknown>,
 }
 
-/// Reads all the files that the registry reads of `dir`, in the order of their names. One that cannot be read is there with that
+/// Reads all the files that the registry reads of `dir`, with services of these names, in the order of the files' names. One that cannot be read is there with that
 /// finding.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn read(dir: &Path) -> Result<Vec<File>, ConfigError> {
+pub fn read(dir: &Path, names: &Names) -> Result<Vec<File>, ConfigError> {
     let root = StaticConfig::new(dir, "").checked_root()?;
     let (_, listing) = Layout::list(&root, &mut |_| {});
     let listing = listing.map_err(|source| ConfigError::Vanished {
@@ -47,7 +48,7 @@ pub fn read(dir: &Path) -> Result<Vec<File>, ConfigError> {
         match content(&root.join(file)) {
             Content::Gone => {}
             Content::Unreadable(error) => files.push(unread(name(file), &error)),
-            Content::Text(text) => files.push(named(name(file), &text, Format::of(file))),
+            Content::Text(text) => files.push(named(name(file), &text, Format::of(file), Some(names))),
         }
     }
     Ok(files)
@@ -57,12 +58,12 @@ pub fn read(dir: &Path) -> Result<Vec<File>, ConfigError> {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn read_file(path: &Path) -> Result<File, ReadError> {
+pub fn read_file(path: &Path, names: &Names) -> Result<File, ReadError> {
     let name = path.display().to_string();
     match content(path) {
         Content::Text(text) => {
             let format = Format::of(&name);
-            Ok(named(name, &text, format))
+            Ok(named(name, &text, format, Some(names)))
         }
         Content::Unreadable(error) => Err(error),
         Content::Gone => Err(absent(path)),
@@ -70,8 +71,13 @@ pub fn read_file(path: &Path) -> Result<File, ReadError> {
 }
 
 /// Reads a text that is not in a file: YAML documents, or JSON values.
+pub fn read_manifests(name: &str, text: &str, names: &Names) -> File {
+    named(name.to_owned(), text, Format::of_text(text), Some(names))
+}
+
+/// Reads the rules in such a text, and nothing else. Names of hosts stay as they are written.
 pub fn read_text(name: &str, text: &str) -> File {
-    named(name.to_owned(), text, Format::of_text(text))
+    named(name.to_owned(), text, Format::of_text(text), None)
 }
 
 /// Reads a file of mesh-wide settings: the settings, unless something keeps them from being used, and everything that is wrong.
@@ -101,6 +107,24 @@ pub fn read_mesh_config_text(name: &str, text: &str) -> (Option<MeshConfig>, Vec
     (config, finding.into_iter().collect())
 }
 
+/// Writes files as the registry does, each as a set of its name.
+///
+/// # Errors
+/// The store is gone.
+pub async fn write_files(files: &[File], updates: &Updates) -> Result<(), Closed> {
+    let mut tx = updates.begin();
+    for file in files {
+        let set = SetId::new(file.name.as_str());
+        tx.replace(set.clone(), file.objects.clone());
+        for finding in &file.findings {
+            let problems = finding.problems.clone();
+            tx.reject(&set, finding.key.clone(), finding.at.clone(), problems);
+        }
+    }
+    tx.commit().await?;
+    updates.synced().await
+}
+
 fn absent(path: &Path) -> ReadError {
     let found = path.symlink_metadata();
     ReadError::Io {
@@ -111,13 +135,14 @@ fn absent(path: &Path) -> ReadError {
     }
 }
 
-fn named(name: String, text: &str, format: Format) -> File {
+fn named(name: String, text: &str, format: Format, names: Option<&Names>) -> File {
     let Reading {
         objects,
         findings,
         checked,
         unknown,
-    } = Reading::checked(&name, text, format);
+        passed_over: _,
+    } = Reading::checked(&name, text, format, names);
     File {
         name,
         objects,
@@ -150,6 +175,10 @@ mod tests {
 
     use super::*;
 
+    fn names() -> Names {
+        Names::new("cluster.local")
+    }
+
     const GOOD: &str = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: web, namespace: shop}\nspec: {hosts: [web.example.com], ports: [{number: 80, name: http}]}\n";
 
     fn places(file: &File) -> (Vec<String>, Vec<String>) {
@@ -174,7 +203,7 @@ mod tests {
             fs::write(dir.path().join(name), text).unwrap();
         }
         let root = dir.path().display();
-        let files = read(dir.path()).unwrap();
+        let files = read(dir.path(), &names()).unwrap();
         assert_eq!(
             files.iter().map(places).collect::<Vec<_>>(),
             [
@@ -244,9 +273,9 @@ mod tests {
     fn what_is_not_there_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let absent = dir.path().join("absent");
-        assert!(matches!(read(&absent), Err(ConfigError::Absent { .. })));
-        assert!(matches!(read_file(&absent), Err(ReadError::Io { .. })));
+        assert!(matches!(read(&absent, &names()), Err(ConfigError::Absent { .. })));
+        assert!(matches!(read_file(&absent, &names()), Err(ReadError::Io { .. })));
         fs::write(&absent, GOOD).unwrap();
-        assert_eq!(read_file(&absent).unwrap().objects.len(), 1);
+        assert_eq!(read_file(&absent, &names()).unwrap().objects.len(), 1);
     }
 }

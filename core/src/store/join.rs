@@ -135,7 +135,12 @@ impl Join {
         if before.trust_domain != config.trust_domain {
             let rules = self.mesh.rules().map(|rule| rule.meta.key.clone());
             self.due.rules.extend(rules);
-            self.due.workloads.extend(self.workloads.with_account());
+            let accounts = self
+                .mesh
+                .workloads()
+                .filter(|workload| workload.service_account.is_some());
+            let ids = accounts.map(|workload| (workload.cluster.clone(), workload.key.clone()));
+            self.due.workloads.extend(ids);
         }
         if before.cluster_local != config.cluster_local {
             let services = self.mesh.services().map(|service| service.key.clone());

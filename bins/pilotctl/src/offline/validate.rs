@@ -42,7 +42,7 @@ pub(crate) async fn validate(args: ValidateArgs, out: &mut dyn Write) -> Result<
     let mut sources = Sources::read(&args.sources, &mut io::stdin())?;
     let mut messages = sources.messages();
     let config = std::mem::take(&mut sources.mesh_config);
-    let status = Box::pin(mesh::status(&sources.files, config, "")).await?;
+    let (status, _) = Box::pin(mesh::mesh(&sources.files, config, "")).await?;
     messages.add_told(&sources.files, &status);
     let messages = messages.sorted();
     match args.output {
@@ -73,7 +73,7 @@ pub(crate) async fn good_objects(
     let mut sources = Sources::read(args, input)?;
     let mut messages = sources.messages();
     let config = std::mem::take(&mut sources.mesh_config);
-    let status = Box::pin(mesh::status(&sources.files, config, "")).await?;
+    let (status, _) = Box::pin(mesh::mesh(&sources.files, config, "")).await?;
     messages.add_told(&sources.files, &status);
     let messages = messages.sorted();
     for message in &messages {

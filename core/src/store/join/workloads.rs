@@ -74,18 +74,6 @@ impl Table {
         Some((source, kind))
     }
 
-    /// Those whose identity is made of a service account.
-    pub(super) fn with_account(&self) -> impl Iterator<Item = WorkloadId> {
-        let is_one = |claim: &Claim| {
-            claim
-                .workload()
-                .is_some_and(|workload| workload.service_account.is_some())
-        };
-        let mut all: Vec<_> = self.declared.iter().collect();
-        all.retain(|(_, claims)| claims.values().any(is_one));
-        all.into_iter().map(|(id, _)| id.clone())
-    }
-
     pub(super) fn by_label(&self) -> &ByLabel<WorkloadId> {
         &self.by_label
     }
