@@ -36,7 +36,7 @@ pub fn made(files: &[File], config: MeshConfig, proxies: &[Proxy]) -> Result<Mad
         .enable_time()
         .build()
         .context("starting a runtime")?;
-    runtime.block_on(Box::pin(make(files, config, proxies)))
+    runtime.block_on(make(files, config, proxies))
 }
 
 async fn make(files: &[File], config: MeshConfig, proxies: &[Proxy]) -> Result<Made> {
@@ -47,7 +47,7 @@ async fn make(files: &[File], config: MeshConfig, proxies: &[Proxy]) -> Result<M
         write_files(files, &updates).await
     };
     let Published { status, snapshots } =
-        rehearsal::published(rehearsal::settings(), &proxies, write).await?;
+        Box::pin(rehearsal::published(rehearsal::settings(), &proxies, write)).await?;
     let contents = snapshots
         .iter()
         .map(|snapshot| contents(snapshot))

@@ -83,7 +83,8 @@ pub async fn snapshots(
         ..settings()
     };
     let write = async |handle: &StoreHandle| write(handle, objects, config).await;
-    Ok(published(settings, proxies, write).await?.snapshots)
+    let published = Box::pin(published(settings, proxies, write)).await?;
+    Ok(published.snapshots)
 }
 
 /// Discovery's settings of a store, as far as they say what is used.
