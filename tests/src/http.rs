@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -41,10 +41,13 @@ pub async fn get_over(
     within: Duration,
 ) -> Result<Answer> {
     let what = format!("GET {path} (host {host}) over a connection that is there");
-    timeout(within, exchange(stream, Method::GET, host, path))
-        .await
-        .with_context(|| format!("{what}: no answer within {within:?}"))?
-        .with_context(|| what.clone())
+    timeout(
+        within,
+        exchange(stream, Method::GET, host, path, Bytes::new()),
+    )
+    .await
+    .with_context(|| format!("{what}: no answer within {within:?}"))?
+    .with_context(|| what.clone())
 }
 
 /// Sends `GET path` to `address` and parses the answer, which must have status 200, as JSON.
@@ -64,6 +67,25 @@ pub async fn get_json(
         .with_context(|| format!("GET http://{address}{path}: no JSON: {:.200}", answer.body))
 }
 
+/// Sends JSON with `POST path` to `address` and parses the answer, which must have status 200, as JSON.
+pub async fn post_json(
+    address: SocketAddr,
+    path: &str,
+    body: &serde_json::Value,
+    within: Duration,
+) -> Result<serde_json::Value> {
+    let (host, body) = (address.to_string(), body.to_string().into());
+    let answer = send_body(Method::POST, address, &host, path, body, within).await?;
+    ensure!(
+        answer.status == 200,
+        "POST http://{address}{path}: status {}: {}",
+        answer.status,
+        answer.body
+    );
+    serde_json::from_str(&answer.body)
+        .with_context(|| format!("POST http://{address}{path}: no JSON: {:.200}", answer.body))
+}
+
 /// Sends a request without a body.
 pub async fn send(
     method: Method,
@@ -72,10 +94,21 @@ pub async fn send(
     path: &str,
     within: Duration,
 ) -> Result<Answer> {
+    send_body(method, address, host, path, Bytes::new(), within).await
+}
+
+async fn send_body(
+    method: Method,
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    body: Bytes,
+    within: Duration,
+) -> Result<Answer> {
     let what = || format!("{method} http://{address}{path} (host {host})");
     let connected = async {
         let stream = TcpStream::connect(address).await.context("connecting")?;
-        exchange(stream, method.clone(), host, path).await
+        exchange(stream, method.clone(), host, path, body).await
     };
     timeout(within, connected)
         .await
@@ -88,6 +121,7 @@ async fn exchange(
     method: Method,
     host: &str,
     path: &str,
+    body: Bytes,
 ) -> Result<Answer> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
@@ -99,7 +133,7 @@ async fn exchange(
         .method(method)
         .uri(path)
         .header(http::header::HOST, host)
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .context("building the request")?;
     let response = sender
         .send_request(request)

@@ -16,6 +16,7 @@ pub mod envoy;
 pub mod fuzz;
 pub mod grpc;
 pub mod http;
+pub mod kube;
 pub mod made;
 pub mod mesh_dir;
 pub mod netns;

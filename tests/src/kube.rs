@@ -1,0 +1,380 @@
+//! A real Kubernetes control plane: etcd, an API server and, where a test wants them, the controllers, as processes on loopback.
+//!
+//! There is no scheduler and no kubelet: nodes and pods are objects that the test writes, their status included (see [`objects`]).
+//! Endpoint addresses may be neither loopback nor link-local; the API refuses them. A cluster takes about 350 MB, so that only
+//! [`AT_ONCE`] of them run at a time; whoever needs several starts them with [`KubeCluster::start_all`].
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::ports::free_address;
+use crate::process::Process;
+
+mod audit;
+mod client;
+mod etcd;
+mod files;
+mod kubectl;
+pub mod objects;
+
+pub use audit::Request;
+use files::Files;
+
+/// How many clusters run at a time.
+pub const AT_ONCE: u32 = 2;
+/// How long a cluster may take to be ready, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The user whom RBAC does not concern.
+pub const ADMIN: &str = "admin";
+/// A user without any right of its own, and without groups.
+pub const PILOTHOUSE: &str = "pilothouse";
+/// The controllers that say what is behind services, and remove what belongs to what is gone.
+pub const CONTROLLERS: [&str; 4] = [
+    "endpointslice-controller",
+    "endpointslice-mirroring-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+];
+
+static SEATS: Semaphore = Semaphore::const_new(AT_ONCE as usize);
+
+/// The directory that has the programs.
+#[derive(Debug, Clone)]
+pub struct Programs(PathBuf);
+
+impl Programs {
+    /// What `KUBEBUILDER_ASSETS` names, a directory of `PATH`, or else what `tests/fetch-kube` builds once into `.cache/`.
+    pub fn find() -> Result<Self> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fetch-kube");
+        let output = Command::new("python3")
+            .arg(&script)
+            .stderr(Stdio::inherit())
+            .output()
+            .context("running python3, which finds Kubernetes; install Python 3")?;
+        ensure!(
+            output.status.success(),
+            "there is no Kubernetes API server; {} has said why",
+            script.display()
+        );
+        Ok(Self(String::from_utf8_lossy(&output.stdout).trim().into()))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// What kind of cluster a test wants. The default has an API server alone.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which controllers run, such as [`CONTROLLERS`].
+    pub controllers: Vec<&'static str>,
+    /// Users beside [`ADMIN`] and [`PILOTHOUSE`], without groups.
+    pub users: Vec<String>,
+    /// Whether requests are recorded; see [`KubeCluster::requests_of`].
+    pub audited: bool,
+    /// Whether watches read etcd rather than the API server's cache: then a compaction makes old versions answer 410 at once, where
+    /// the cache knows them until the API server ends.
+    pub without_watch_cache: bool,
+    /// More flags of the API server.
+    pub api_server: Vec<String>,
+}
+
+/// A control plane; its processes end when it is dropped, and its files go with it unless the test fails.
+pub struct KubeCluster {
+    // Processes end in this order.
+    controllers: Option<Process>,
+    api_server: Option<Process>,
+    _etcd: Process,
+    programs: Programs,
+    options: Options,
+    etcd_address: SocketAddr,
+    address: SocketAddr,
+    client: kube::Client,
+    files: Files,
+    _dir: Kept,
+    _seat: SemaphorePermit<'static>,
+}
+
+impl KubeCluster {
+    /// A cluster that is ready, or nothing where its programs are [`missing`](Self::missing).
+    #[expect(clippy::panic, reason = "a test cannot go on")]
+    pub async fn get(options: Options) -> Option<Self> {
+        if Self::missing() {
+            return None;
+        }
+        match Self::start(options).await {
+            Ok(cluster) => Some(cluster),
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
+    /// Whether the programs cannot be had: then this says why, and fails in continuous integration.
+    #[expect(clippy::print_stderr, reason = "a suite that is left out says why")]
+    #[expect(clippy::panic, reason = "a test cannot go on")]
+    pub fn missing() -> bool {
+        match Programs::find() {
+            Ok(_) => false,
+            Err(error) if std::env::var_os("CI").is_none() => {
+                eprintln!("left out: {error:#}");
+                true
+            }
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
+    /// A cluster that is ready: the namespace `default` and the service `kubernetes` are there.
+    pub async fn start(options: Options) -> Result<Self> {
+        Self::start_on(&Programs::find()?, options).await
+    }
+
+    /// The same with the [`CONTROLLERS`].
+    pub async fn start_with_controllers() -> Result<Self> {
+        Self::start(Options {
+            controllers: CONTROLLERS.to_vec(),
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// Several clusters, at most [`AT_ONCE`]. A test that started them one by one could wait for another that does the same.
+    pub async fn start_all<const N: usize>(options: [Options; N]) -> Result<Vec<Self>> {
+        let programs = Programs::find()?;
+        let count = u32::try_from(N)?;
+        ensure!(count <= AT_ONCE, "{N} clusters are more than {AT_ONCE}");
+        let mut seats = SEATS.acquire_many(count).await?;
+        let seats = (0..N).map_while(|_| seats.split(1)).collect::<Vec<_>>();
+        let starting = seats
+            .into_iter()
+            .zip(options)
+            .map(|(seat, options)| Self::start_in(seat, &programs, options));
+        futures::future::try_join_all(starting).await
+    }
+
+    async fn start_on(programs: &Programs, options: Options) -> Result<Self> {
+        Self::start_in(SEATS.acquire().await?, programs, options).await
+    }
+
+    async fn start_in(
+        seat: SemaphorePermit<'static>,
+        programs: &Programs,
+        options: Options,
+    ) -> Result<Self> {
+        let dir = Kept::new()?;
+        let (etcd_address, address) = (free_address()?, free_address()?);
+        let files = Files::write(dir.path(), address, &options)?;
+        let etcd = etcd::start(programs, etcd_address, dir.path())?;
+        let mut api_server = api_server(programs, &options, etcd_address, address, &files)?;
+        let client = api_server
+            .until("the API server is ready", PATIENCE, async || {
+                files.write_kubeconfigs()?;
+                let client = client::of(&files.kubeconfig(ADMIN))?;
+                client::is_ready(&client).await?;
+                Ok(client)
+            })
+            .await?;
+        let controllers = if options.controllers.is_empty() {
+            None
+        } else {
+            Some(controllers(programs, &options.controllers, &files)?)
+        };
+        Ok(Self {
+            controllers,
+            api_server: Some(api_server),
+            _etcd: etcd,
+            programs: programs.clone(),
+            options,
+            etcd_address,
+            address,
+            client,
+            files,
+            _dir: dir,
+            _seat: seat,
+        })
+    }
+
+    /// Where the API server listens, with TLS.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A file with everything that [`ADMIN`] needs.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.kubeconfig_of(ADMIN)
+    }
+
+    /// The same for one of the users.
+    pub fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        self.files.kubeconfig(user)
+    }
+
+    /// The bearer token of one of the users.
+    pub fn token_of(user: &str) -> String {
+        files::token(user)
+    }
+
+    /// What the API server and the others have written, for those who look at a failure.
+    pub fn logs(&self) -> PathBuf {
+        self.files.dir().to_owned()
+    }
+
+    /// Kills the API server. Etcd keeps what there is.
+    pub fn stop_api_server(&mut self) -> Result<()> {
+        let process = self.api_server.take();
+        process.context("no API server runs")?.kill()?;
+        Ok(())
+    }
+
+    /// Starts it again, with the same address, certificates and objects, and waits until it is ready.
+    pub async fn start_api_server(&mut self) -> Result<()> {
+        ensure!(self.api_server.is_none(), "an API server runs already");
+        let mut process = api_server(
+            &self.programs,
+            &self.options,
+            self.etcd_address,
+            self.address,
+            &self.files,
+        )?;
+        process
+            .until("the API server is ready again", PATIENCE, async || {
+                client::is_ready(&self.client).await
+            })
+            .await?;
+        self.api_server = Some(process);
+        Ok(())
+    }
+
+    /// Kills the controllers, or ends a pause: nothing is written behind a test's back while they are away.
+    pub fn stop_controllers(&mut self) -> Result<()> {
+        let process = self.controllers.take();
+        process.context("no controllers run")?.kill()?;
+        Ok(())
+    }
+
+    /// Starts the controllers of the options again.
+    pub fn start_controllers(&mut self) -> Result<()> {
+        ensure!(self.controllers.is_none(), "controllers run already");
+        if self.options.controllers.is_empty() {
+            bail!("the options of this cluster name no controllers");
+        }
+        self.controllers = Some(controllers(
+            &self.programs,
+            &self.options.controllers,
+            &self.files,
+        )?);
+        Ok(())
+    }
+
+    /// Makes etcd forget every version but the present one, and returns its revision.
+    pub async fn compact(&self) -> Result<u64> {
+        etcd::compact(self.etcd_address).await
+    }
+}
+
+impl std::fmt::Debug for KubeCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeCluster")
+            .field("address", &self.address)
+            .field("logs", &self.files.dir())
+            .finish_non_exhaustive()
+    }
+}
+
+fn api_server(
+    programs: &Programs,
+    options: &Options,
+    etcd: SocketAddr,
+    address: SocketAddr,
+    files: &Files,
+) -> Result<Process> {
+    let mut command = Command::new(programs.path("kube-apiserver"));
+    command
+        .arg(format!("--etcd-servers=http://{etcd}"))
+        .arg(format!("--secure-port={}", address.port()))
+        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        // The recipe of services; endpoints of the API server itself would be on loopback, which the API refuses.
+        .args([
+            "--service-cluster-ip-range=10.96.0.0/12",
+            "--endpoint-reconciler-type=none",
+        ])
+        // Pods need no service account's object.
+        .args([
+            "--disable-admission-plugins=ServiceAccount",
+            "--authorization-mode=RBAC",
+        ])
+        // Only a test compacts.
+        .arg("--etcd-compaction-interval=0")
+        .arg("--service-account-issuer=https://kubernetes.default.svc")
+        .args(files.api_server_flags());
+    if options.audited {
+        command.args(files.audit_flags());
+    }
+    if options.without_watch_cache {
+        command.arg("--watch-cache=false");
+    }
+    command.args(&options.api_server);
+    Process::spawn(
+        "kube-apiserver",
+        &mut command,
+        &files.dir().join("kube-apiserver.log"),
+    )
+}
+
+fn controllers(programs: &Programs, which: &[&str], files: &Files) -> Result<Process> {
+    let program = programs.path("kube-controller-manager");
+    ensure!(
+        program.exists(),
+        "{} is missing, which runs controllers; put it beside kube-apiserver",
+        program.display()
+    );
+    let mut command = Command::new(program);
+    command
+        .arg("--kubeconfig")
+        .arg(files.kubeconfig(ADMIN))
+        .arg(format!("--controllers={}", which.join(",")))
+        .args(["--leader-elect=false", "--secure-port=0"])
+        .args(["--kube-api-qps=1000", "--kube-api-burst=2000"]);
+    Process::spawn(
+        "kube-controller-manager",
+        &mut command,
+        &files.dir().join("kube-controller-manager.log"),
+    )
+}
+
+/// A directory that stays when the test has failed.
+#[derive(Debug)]
+struct Kept(Option<TempDir>);
+
+impl Kept {
+    fn new() -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("pilothouse-kube-")
+            .tempdir()
+            .context("making a directory for a cluster")?;
+        Ok(Self(Some(dir)))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new(""), TempDir::path)
+    }
+}
+
+impl Drop for Kept {
+    #[expect(
+        clippy::print_stderr,
+        reason = "whoever looks at a failed test wants to know"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(dir) = self.0.take()
+        {
+            eprintln!("logs of the cluster are kept in {}", dir.keep().display());
+        }
+    }
+}
