@@ -26,6 +26,7 @@ mod files;
 mod fuzz_corpus;
 mod gateway;
 mod grpc_proxyless;
+mod kubernetes;
 mod names;
 mod pilotctl_diff;
 mod pilotctl_explain;

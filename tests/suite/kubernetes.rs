@@ -1,0 +1,3 @@
+//! Discovery on a real Kubernetes API server.
+
+mod platform;
