@@ -3,8 +3,11 @@
 //!
 //! - `text` turns text into objects as written, each with its place, and explains what is wrong with a snippet.
 //! - `reading` turns those into objects of the mesh. It is the one place that knows kinds.
+//! - `crds` (a feature of its own) defines the kinds of rules to API servers.
 //! - [`kubernetes`] turns Kubernetes' own objects into values.
 
+#[cfg(feature = "crds")]
+pub mod crds;
 pub mod kubernetes;
 mod reading;
 mod text;
