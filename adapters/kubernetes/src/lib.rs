@@ -11,6 +11,7 @@
 
 mod client;
 mod config;
+pub mod watch;
 
 pub use client::{Access, AccessError};
 pub use config::{KubernetesConfig, Reads};
