@@ -5,7 +5,7 @@ ENVOYS := 1.36.4 1.40.0
 # How many proxies `make bench` simulates.
 PROXIES ?= 100 1000
 
-.PHONY: help check test lint fmt goldens bench demo dist consul-up consul-down
+.PHONY: help check test lint fmt goldens bench demo dist consul-up consul-down kube-up kube-down
 
 help:
 	@echo 'make demo [KEEP=1]   files, discovery and real Envoys with requests flowing while files change'
@@ -14,6 +14,7 @@ help:
 	@echo 'make lint            formatting, clippy, docs, dependencies'
 	@echo 'make fmt             format'
 	@echo 'make consul-up       a Consul of three servers on loopback; make consul-down ends it'
+	@echo 'make kube-up         a Kubernetes API server with its controllers on loopback; make kube-down ends it'
 	@echo 'make goldens         rewrite the expected outputs of tests; review the diff'
 	@echo 'make dist            tarball and Debian packages of the binaries'
 	@echo 'make bench           time and memory at $(PROXIES) proxies'
@@ -22,7 +23,7 @@ check:
 	$(CARGO) check --workspace --all-targets --locked
 
 # Cargo builds the binaries of packages that have integration tests together with those.
-test: envoy grpc consul
+test: envoy grpc consul kube
 	PREBUILT='pilot-discovery custom-adapter pilotctl pilot-agent' $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
@@ -58,6 +59,12 @@ consul-up:
 consul-down:
 	@tests/consul-cluster down
 
+kube-up:
+	@tests/kube-cluster up
+
+kube-down:
+	@tests/kube-cluster down
+
 # PROFILE=release builds faster and larger.
 PROFILE ?= dist
 dist:
@@ -79,3 +86,8 @@ grpc:
 .PHONY: consul
 consul:
 	@tests/fetch-consul >/dev/null
+
+# A Kubernetes control plane for the tests, likewise: Go builds it with all cores, so that nothing should be built beside it.
+.PHONY: kube
+kube:
+	@tests/fetch-kube >/dev/null

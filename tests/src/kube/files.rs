@@ -53,7 +53,8 @@ impl Files {
         };
         for (file, text) in [
             (this.tokens(), tokens),
-            (this.service_account_key(), key.serialize_pem()),
+            (this.signing_key(), key.serialize_pem()),
+            (this.verifying_key(), key.public_key_pem()),
             (this.audit_policy(), policy.to_string()),
         ] {
             std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
@@ -74,12 +75,11 @@ impl Files {
     }
 
     pub(super) fn api_server_flags(&self) -> Vec<OsString> {
-        let key = self.service_account_key();
         [
             ("--cert-dir", self.certificates()),
             ("--token-auth-file", self.tokens()),
-            ("--service-account-key-file", key.clone()),
-            ("--service-account-signing-key-file", key),
+            ("--service-account-signing-key-file", self.signing_key()),
+            ("--service-account-key-file", self.verifying_key()),
         ]
         .into_iter()
         .flat_map(flag)
@@ -134,8 +134,12 @@ impl Files {
         self.dir.join("tokens.csv")
     }
 
-    fn service_account_key(&self) -> PathBuf {
+    fn signing_key(&self) -> PathBuf {
         self.dir.join("service-accounts.key")
+    }
+
+    fn verifying_key(&self) -> PathBuf {
+        self.dir.join("service-accounts.pub")
     }
 
     fn audit_policy(&self) -> PathBuf {
