@@ -5,6 +5,9 @@ use std::sync::Arc;
 use pilothouse_core::model::NamespaceName;
 use pilothouse_core::registry::RegistryId;
 
+/// What registries of Kubernetes are called, before the name of their cluster.
+pub(crate) const PROVIDER: &str = "Kubernetes";
+
 /// How one cluster is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubernetesConfig {
@@ -56,6 +59,6 @@ impl Default for KubernetesConfig {
 impl KubernetesConfig {
     /// Who this registry is.
     pub fn id(&self) -> RegistryId {
-        RegistryId::new("Kubernetes", &self.cluster)
+        RegistryId::new(PROVIDER, &self.cluster)
     }
 }
