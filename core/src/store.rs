@@ -8,6 +8,7 @@
 //! together are published together; each is in force as a whole or not at all. A mesh that is equal wakes nobody.
 
 mod by_label;
+mod dual_stack;
 mod few;
 mod guard;
 mod handle;

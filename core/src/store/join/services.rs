@@ -12,6 +12,7 @@ use crate::registry::{Object, RegistryId, Value};
 use crate::rules::resolve;
 use crate::status::{Contest, Lost};
 use crate::store::by_label::{ByLabel, Filed};
+use crate::store::dual_stack;
 use crate::store::few::Few;
 use crate::store::merge::{self, Fit};
 
@@ -269,6 +270,7 @@ impl Join {
             }
         }
         let by_cluster = self.mesh.config().is_cluster_local(key);
+        let ranked = dual_stack::united(ranked, service);
         (merge::endpoints(ranked, service, by_cluster), sources)
     }
 
@@ -307,6 +309,9 @@ impl Join {
         }
         self.join_node(endpoint);
         endpoint.tls_mode = endpoint.tls_mode.max(workload.tls_mode);
+        if endpoint.network.as_str().is_empty() {
+            endpoint.network = workload.network.clone();
+        }
         endpoint
             .workload
             .get_or_insert_with(|| workload.key.clone());
@@ -325,13 +330,18 @@ impl Join {
     }
 }
 
-/// The workload at an endpoint's address; of several, the one that the endpoint names, or else the first.
+/// The workload at an endpoint's address; of several, the one that the endpoint names, or else the first. One that is named
+/// may be on any network: it says which.
 fn workload_behind<'a>(mesh: &'a Mesh, endpoint: &Endpoint) -> Option<&'a Arc<Workload>> {
     let ip = endpoint.addresses.iter().find_map(|address| address.ip())?;
-    let mut there = mesh.workloads_at(&endpoint.cluster, &endpoint.network, ip);
     match &endpoint.workload {
-        Some(named) => there.find(|workload| workload.key == *named),
-        None => there.next(),
+        Some(named) => mesh
+            .workload(&endpoint.cluster, named)
+            .filter(|workload| workload.ips().any(|own| own == ip)),
+        None => {
+            let mut there = mesh.workloads_at(&endpoint.cluster, &endpoint.network, ip);
+            there.next()
+        }
     }
 }
 

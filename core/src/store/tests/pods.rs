@@ -180,3 +180,30 @@ async fn a_platform_service_has_the_workloads_it_selects_unless_endpoints_are_st
     each_alone(&running, &[part("web", "0", &[])]).await;
     assert_eq!(found().await, ["10.0.0.9:Some(80)"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_named_pod_says_which_network_its_endpoint_is_on() {
+    let plain = object("Service", "web", Value::Service(a_service("web")));
+    let named = Endpoint {
+        workload: Some(a_workload("web-1", "10.0.0.1", "web").key),
+        ..endpoint("10.0.0.1")
+    };
+    let away = pod("web-1", "10.0.0.1", |pod| pod.network = "n1".into());
+    // One of another name at the same address, as with machines' own addresses.
+    let beside = pod("another", "10.0.0.1", |_| {});
+    let objects = [plain, slice(named), beside, away];
+    for reversed in [false, true] {
+        let running = start();
+        let mut order = objects.to_vec();
+        if reversed {
+            order.reverse();
+        }
+        each_alone(&running, &order).await;
+        let found = web(&running).await;
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (one.network.as_str(), one.labels.get("app")))
+            .collect();
+        assert_eq!(found, [("n1", Some("web-1"))], "reversed: {reversed}");
+    }
+}
