@@ -11,6 +11,7 @@ mod codes;
 mod destinations;
 mod gateways;
 mod hosts;
+mod ingresses;
 mod patches;
 mod ports;
 mod references;
@@ -80,6 +81,7 @@ const ANALYZERS: &[Analyzer] = &[
     gateways::hosts,
     gateways::ports,
     hosts::on_mesh,
+    ingresses::classes,
     patches::operations,
     ports::names,
     references::gateways,

@@ -6,6 +6,7 @@
 mod config;
 mod gateways;
 mod host_rules;
+mod ingresses;
 mod providers;
 mod selector;
 mod sidecars;
@@ -32,6 +33,7 @@ pub use config::{
     MeshConfig, OutboundPolicy, ProxyDefaults, VirtualServiceMerge,
 };
 pub use host_rules::{Destinations, HostRules, Routing, spellings};
+pub use ingresses::{IngressController, IngressMode, Unserved};
 pub use providers::{
     Collector, DefaultProviders, FileLog, GrpcExport, GrpcLog, HttpExport, LogFormat,
     OpenTelemetry, OtelLog, Provider, ProviderKind, Sampling, TagValue, TracingDefaults, Zipkin,

@@ -37,6 +37,10 @@ pub enum RuleSpec {
     EnvoyFilter(Arc<spec::EnvoyFilter>),
     /// What a router listens on, and for whom.
     Gateway(Arc<spec::Gateway>),
+    /// Kubernetes' routes for routers.
+    Ingress(Arc<spec::Ingress>),
+    /// Who serves Kubernetes' routes.
+    IngressClass(Arc<spec::IngressClass>),
     /// What workloads demand of their clients' connections.
     PeerAuthentication(Arc<spec::PeerAuthentication>),
     /// How proxies are started.
@@ -113,6 +117,8 @@ impl RuleSpec {
             Self::DestinationRule(_) => "DestinationRule",
             Self::EnvoyFilter(_) => "EnvoyFilter",
             Self::Gateway(_) => "Gateway",
+            Self::Ingress(_) => "Ingress",
+            Self::IngressClass(_) => "IngressClass",
             Self::PeerAuthentication(_) => "PeerAuthentication",
             Self::ProxyConfig(_) => "ProxyConfig",
             Self::RequestAuthentication(_) => "RequestAuthentication",

@@ -55,6 +55,7 @@ pub enum Code {
     ConflictLost,
     NotSupported,
     VirtualServiceWouldMerge,
+    IngressNotServed,
 }
 
 impl Code {
@@ -94,6 +95,7 @@ impl Code {
         Self::ConflictLost,
         Self::NotSupported,
         Self::VirtualServiceWouldMerge,
+        Self::IngressNotServed,
     ];
 
     /// The code, such as `IST0101`.
@@ -201,6 +203,7 @@ impl Code {
             Self::ConflictLost => ("PLT0101", "ConflictLost", Warning, "what an object declares is declared by another that goes first"),
             Self::NotSupported => ("PLT0102", "NotSupported", Warning, "a kind is read and not carried out"),
             Self::VirtualServiceWouldMerge => ("PLT0103", "VirtualServiceWouldMerge", Info, "routes that --virtual-service-merge=namespace would bring into force"),
+            Self::IngressNotServed => ("PLT0104", "IngressNotServed", Info, "an Ingress says nothing of who serves it, or names a class that is not there"),
         }
     }
 }

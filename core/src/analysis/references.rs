@@ -55,7 +55,7 @@ pub(super) fn gateways(scene: &Scene<'_>) -> Vec<Finding> {
 /// Destinations whose host, subset or port is not there.
 pub(super) fn hosts(scene: &Scene<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for rule in &scene.virtual_services {
+    for rule in scene.routing() {
         let namespace = &rule.key.namespace;
         for (path, to) in targets(rule) {
             let Some(service) = scene.service(namespace, &to.host) else {
@@ -67,7 +67,8 @@ pub(super) fn hosts(scene: &Scene<'_>) -> Vec<Finding> {
                     || "what is routed there fails".to_owned(),
                     |service| format!("{} covers it and is another service: declare the host itself, or route to the wildcard", service.key.host),
                 );
-                let path = format!("{path}.host");
+                let name = if is_ingress(rule) { "name" } else { "host" };
+                let path = format!("{path}.{name}");
                 findings.push(Finding::new(MISSING, &rule.key, path, what).hint(hint));
                 continue;
             };
@@ -79,9 +80,16 @@ pub(super) fn hosts(scene: &Scene<'_>) -> Vec<Finding> {
                 let path = format!("{path}.subset");
                 findings.push(Finding::new(MISSING, &rule.key, path, what));
             }
-            if let Some(port) = to.port
-                && service.port(port).is_none()
-            {
+            let missing = match (to.port, &to.port_name) {
+                (Some(port), _) => service.port(port).is_none().then(|| port.to_string()),
+                (None, Some(name)) => {
+                    let mut ports = service.ports.iter();
+                    let is_there = ports.any(|port| port.name == *name);
+                    (!is_there).then(|| format!("named {:?}", &**name))
+                }
+                (None, None) => None,
+            };
+            if let Some(port) = missing {
                 let what = format!("{} has no port {port}", to.host);
                 let path = format!("{path}.port");
                 findings.push(Finding::new(MISSING, &rule.key, path, what));
@@ -102,6 +110,7 @@ pub(super) fn ports(scene: &Scene<'_>) -> Vec<Finding> {
                 ports.filter(|port| port.protocol != Protocol::Udp).count() > 1
             };
             if to.port.is_none()
+                && to.port_name.is_none()
                 && let Some(service) = service.filter(is_one)
             {
                 let numbers: Vec<_> = service
@@ -135,6 +144,16 @@ fn has_subset(scene: &Scene<'_>, rule: &VirtualService, service: &Service, name:
     })
 }
 
+fn is_ingress(rule: &VirtualService) -> bool {
+    rule.key.kind.as_str() == "Ingress"
+}
+
+/// Where an `Ingress` says where the requests of a path go, or all others.
+fn backend(field: &str) -> String {
+    let own = if field.ends_with(']') { ".backend" } else { "" };
+    format!("{field}{own}.service")
+}
+
 /// Everything that a rule sends traffic to, and where it says so.
 fn targets(rule: &VirtualService) -> Vec<(String, &Target)> {
     let mut all = Vec::new();
@@ -142,6 +161,10 @@ fn targets(rule: &VirtualService) -> Vec<(String, &Target)> {
         let field = &route.place.field;
         if let HttpAction::Route(targets) = &route.action {
             for (index, target) in targets.iter().enumerate() {
+                if is_ingress(rule) {
+                    all.push((backend(field), &target.to));
+                    continue;
+                }
                 all.push((format!("{field}.route[{index}].destination"), &target.to));
             }
         }

@@ -11,6 +11,8 @@ use crate::rules::{Resolved, RuleSpec, spec};
 pub(super) struct Scene<'a> {
     pub(super) mesh: &'a Mesh,
     pub(super) virtual_services: Vec<&'a Arc<VirtualService>>,
+    /// Of `Ingress`es that routers serve: what they are made into, host by host.
+    pub(super) ingresses: Vec<&'a Arc<VirtualService>>,
     pub(super) destination_rules: Vec<&'a Arc<DestinationRule>>,
     pub(super) gateways: Vec<&'a Arc<Gateway>>,
     pub(super) sidecars: Vec<&'a Arc<Sidecar>>,
@@ -23,6 +25,7 @@ impl<'a> Scene<'a> {
         let mut scene = Self {
             mesh,
             virtual_services: Vec::new(),
+            ingresses: Vec::new(),
             destination_rules: Vec::new(),
             gateways: Vec::new(),
             sidecars: Vec::new(),
@@ -38,11 +41,20 @@ impl<'a> Scene<'a> {
                 Some(Resolved::Destination(found)) => scene.destination_rules.push(found),
                 Some(Resolved::Gateway(found)) => scene.gateways.push(found),
                 Some(Resolved::Sidecar(found)) => scene.sidecars.push(found),
+                Some(Resolved::Ingress(found)) if mesh.serves_ingress(found).is_ok() => {
+                    scene.ingresses.extend(&found.routes);
+                }
                 Some(Resolved::Telemetry(found)) => scene.telemetries.push(found),
                 _ => {}
             }
         }
         scene
+    }
+
+    /// All that says where requests go.
+    pub(super) fn routing(&self) -> impl Iterator<Item = &'a Arc<VirtualService>> {
+        let all = self.virtual_services.iter().chain(&self.ingresses);
+        all.copied()
     }
 
     /// The service that clients in `namespace` mean by a host.

@@ -421,3 +421,57 @@ fn an_annotation_keeps_codes_from_being_told() {
         assert_eq!(analyze(&mesh).len(), told, "{text}");
     }
 }
+
+#[test]
+fn ingresses_lead_to_ports_that_are_there() {
+    let path = |path: &str, name: &str, port: Value| json!({"path": path, "pathType": "Prefix", "backend": {"service": {"name": name, "port": port}}});
+    let number = || json!({"number": 80});
+    let class = (
+        "IngressClass",
+        "mesh",
+        json!({"controller": "istio.io/ingress-controller"}),
+    );
+    let spec = json!({
+        "ingressClassName": "mesh",
+        "defaultBackend": {"service": {"name": "gone.test", "port": number()}},
+        "rules": [{"host": "a.test", "http": {"paths": [
+            path("/a", "web.test", number()),
+            path("/b", "web.test", json!({"name": "http"})),
+            path("/c", "web.test", json!({"number": 81})),
+            path("/d", "web.test", json!({"name": "grpc"})),
+        ]}}],
+    });
+    let expected = [
+        "IST0101 it spec.defaultBackend.service.name: no service that shop sees has the host gone.test",
+        "IST0101 it spec.rules[0].http.paths[2].backend.service.port: web.test has no port 81",
+        "IST0101 it spec.rules[0].http.paths[3].backend.service.port: web.test has no port named \"grpc\"",
+    ];
+    let mut objects = vec![web(), class, ("Ingress", "it", spec)];
+    // Another one for everything is no conflict, and neither needs a Gateway.
+    let other = json!({"ingressClassName": "mesh", "defaultBackend": {"service": {"name": "web.test", "port": number()}}});
+    objects.push(("Ingress", "other", other));
+    finds(&objects, &expected);
+    // What somebody else serves is his.
+    objects[1].2["controller"] = json!("k8s.io/ingress-nginx");
+    finds(&objects, &[]);
+}
+
+#[test]
+fn ingresses_say_who_serves_them() {
+    let to = json!({"service": {"name": "web.test", "port": {"number": 80}}});
+    let ingress = |name, class: Value| {
+        let spec = json!({"ingressClassName": class, "defaultBackend": to});
+        ("Ingress", name, spec)
+    };
+    finds(
+        &[
+            web(),
+            ingress("none", Value::Null),
+            ingress("typo", json!("mseh")),
+        ],
+        &[
+            "PLT0104 none spec: routers do not serve it: it names no class",
+            "PLT0104 typo spec.ingressClassName: routers do not serve it: there is no IngressClass of this name",
+        ],
+    );
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::ingresses::IngressController;
 use super::providers::{
     DefaultProviders, FileLog, LogFormat, Provider, ProviderKind, TracingDefaults,
 };
@@ -214,6 +215,8 @@ pub struct MeshConfig {
     pub default_providers: DefaultProviders,
     /// Whether requests are traced where no rule says so.
     pub enable_tracing: bool,
+    /// Which `Ingress`es routers serve, and which routers do.
+    pub ingress: IngressController,
     /// Which namespaces are read of platforms that have namespaces with labels: those that any of these selects; all, where there
     /// are none.
     pub discovery_selectors: Vec<LabelSelector>,
@@ -274,6 +277,7 @@ impl Default for MeshConfig {
             providers: built_in_providers(),
             default_providers: DefaultProviders::default(),
             enable_tracing: false,
+            ingress: IngressController::default(),
             discovery_selectors: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ mod destination_rule;
 mod envoy_filter;
 mod export_to;
 mod gateway;
+mod ingress;
 mod labels;
 mod mesh_config;
 mod name;
@@ -40,6 +41,8 @@ pub fn check(meta: &Meta, spec: &RuleSpec) -> Vec<Problem> {
         RuleSpec::DestinationRule(rule) => destination_rule::check(&at, meta, rule),
         RuleSpec::EnvoyFilter(rule) => envoy_filter::check(&at, meta, rule),
         RuleSpec::Gateway(rule) => gateway::check(&at, meta, rule),
+        RuleSpec::Ingress(rule) => ingress::check(&at, meta, rule),
+        RuleSpec::IngressClass(rule) => ingress::check_class(&at, rule),
         RuleSpec::PeerAuthentication(rule) => peer_authentication::check(&at, meta, rule),
         RuleSpec::ProxyConfig(rule) => proxy_config::check(&at, meta, rule),
         RuleSpec::RequestAuthentication(rule) => request_authentication::check(&at, meta, rule),

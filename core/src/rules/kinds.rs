@@ -10,6 +10,8 @@ use super::spec::Decode;
 
 const NETWORKING: &str = "networking.istio.io";
 const NETWORKING_VERSIONS: &[&str] = &["v1", "v1beta1", "v1alpha3"];
+const KUBERNETES: &str = "networking.k8s.io";
+const KUBERNETES_VERSIONS: &[&str] = &["v1"];
 const SECURITY: &str = "security.istio.io";
 const SECURITY_VERSIONS: &[&str] = &["v1", "v1beta1"];
 const EXTENSIONS: &str = "extensions.istio.io";
@@ -33,6 +35,16 @@ impl RuleKind {
     /// Whether its objects are carried out. Those of other kinds are read and checked, and have no effect.
     pub fn is_carried_out(&self) -> bool {
         self.group != SECURITY && self.group != EXTENSIONS
+    }
+
+    /// Whether it is one of Kubernetes' own, which is there without being defined, and whose status is not for us to write.
+    pub fn is_of_kubernetes(&self) -> bool {
+        self.group == KUBERNETES
+    }
+
+    /// Whether its objects belong to no namespace.
+    pub fn is_cluster_scoped(&self) -> bool {
+        self.name == "IngressClass"
     }
 
     /// Whether a mesh without its objects lets through what its author wants to keep out.
@@ -65,6 +77,18 @@ const KINDS: &[RuleKind] = &[
         group: NETWORKING,
         versions: NETWORKING_VERSIONS,
         read: |value, at| RuleSpec::Gateway(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "Ingress",
+        group: KUBERNETES,
+        versions: KUBERNETES_VERSIONS,
+        read: |value, at| RuleSpec::Ingress(Arc::new(Decode::decode(value, at))),
+    },
+    RuleKind {
+        name: "IngressClass",
+        group: KUBERNETES,
+        versions: KUBERNETES_VERSIONS,
+        read: |value, at| RuleSpec::IngressClass(Arc::new(Decode::decode(value, at))),
     },
     RuleKind {
         name: "PeerAuthentication",

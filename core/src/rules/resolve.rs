@@ -5,6 +5,7 @@ mod endpoint;
 pub mod envoy_filter;
 mod gateway;
 mod host_name;
+mod ingress;
 mod mesh_config;
 mod proxy_config;
 mod service_entry;
@@ -25,6 +26,8 @@ pub use gateway::{
     gateway,
 };
 pub use host_name::host_name;
+pub(crate) use ingress::{CONTROLLER, PathType, ingress_path};
+pub use ingress::{Ingress as IngressRoutes, IngressClass, NamedClass, ingress, ingress_class};
 pub use mesh_config::mesh_config;
 pub use proxy_config::{ProxyStart, proxy_start};
 pub use service_entry::services;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::RuleSpec;
 use super::resolve::{
-    self, DestinationRule, EnvoyFilter, Gateway, Sidecar, Telemetry, VirtualService,
+    self, DestinationRule, EnvoyFilter, Gateway, IngressClass, IngressRoutes, Sidecar, Telemetry, VirtualService,
 };
 use crate::model::{Host, Labels, NamespaceName, Visibility};
 use crate::registry::Meta;
@@ -27,6 +27,10 @@ pub enum Resolved {
     Gateway(Arc<Gateway>),
     /// An `EnvoyFilter`.
     EnvoyFilter(Arc<EnvoyFilter>),
+    /// An `Ingress`, whoever serves it.
+    Ingress(Arc<IngressRoutes>),
+    /// An `IngressClass`.
+    IngressClass(IngressClass),
     /// A `Sidecar`.
     Sidecar(Arc<Sidecar>),
     /// A `Telemetry`.
@@ -60,6 +64,10 @@ impl Resolved {
             ))),
             RuleSpec::Sidecar(spec) => Some(Self::Sidecar(Arc::new(resolve::sidecar(meta, spec)))),
             RuleSpec::Gateway(spec) => Some(Self::Gateway(Arc::new(resolve::gateway(meta, spec)))),
+            RuleSpec::Ingress(spec) => Some(Self::Ingress(Arc::new(resolve::ingress(meta, spec)))),
+            RuleSpec::IngressClass(spec) => {
+                Some(Self::IngressClass(resolve::ingress_class(meta, spec)))
+            }
             RuleSpec::Telemetry(spec) => {
                 Some(Self::Telemetry(Arc::new(resolve::telemetry(meta, spec))))
             }
@@ -84,6 +92,7 @@ impl Resolved {
             Self::Gateway(_) => None,
             Self::Destination(_) => Some(HostKind::Destination),
             Self::EnvoyFilter(_) => None,
+            Self::Ingress(_) | Self::IngressClass(_) => None,
             Self::Sidecar(_) => None,
             Self::Telemetry(_) => None,
             Self::Virtual(_) => Some(HostKind::Virtual),
@@ -96,6 +105,7 @@ impl Resolved {
             Self::Gateway(_) => Vec::new(),
             Self::Destination(rule) => vec![rule.host.clone()],
             Self::EnvoyFilter(_) => Vec::new(),
+            Self::Ingress(_) | Self::IngressClass(_) => Vec::new(),
             Self::Sidecar(_) => Vec::new(),
             Self::Telemetry(_) => Vec::new(),
             Self::Virtual(rule) => rule.mesh_hosts(),
@@ -108,6 +118,7 @@ impl Resolved {
             Self::Gateway(_) => Vec::new(),
             Self::Destination(_) => Vec::new(),
             Self::EnvoyFilter(_) => Vec::new(),
+            Self::Ingress(_) | Self::IngressClass(_) => Vec::new(),
             Self::Sidecar(_) => Vec::new(),
             Self::Telemetry(_) => Vec::new(),
             Self::Virtual(rule) => rule.destinations(),
@@ -120,6 +131,7 @@ impl Resolved {
             Self::Gateway(_) => None,
             Self::Destination(rule) => rule.export_to.as_ref(),
             Self::EnvoyFilter(_) => None,
+            Self::Ingress(_) | Self::IngressClass(_) => None,
             Self::Sidecar(_) => None,
             Self::Telemetry(_) => None,
             Self::Virtual(rule) => rule.export_to.as_ref(),
@@ -133,6 +145,7 @@ impl Resolved {
             Self::Gateway(_) => None,
             Self::Destination(rule) => rule.selector.as_ref(),
             Self::EnvoyFilter(_) => None,
+            Self::Ingress(_) | Self::IngressClass(_) => None,
             Self::Sidecar(_) => None,
             Self::Telemetry(_) => None,
             Self::Virtual(_) => None,
@@ -146,6 +159,7 @@ impl Resolved {
             Self::Gateway(_) => false,
             Self::Destination(rule) => rule.selector.is_some(),
             Self::EnvoyFilter(_) => true,
+            Self::Ingress(_) | Self::IngressClass(_) => false,
             Self::Sidecar(_) => true,
             Self::Telemetry(_) => true,
             Self::Virtual(_) => false,
@@ -162,6 +176,7 @@ impl Resolved {
                 locality.into_iter().chain(labels).collect()
             }
             Self::EnvoyFilter(_) => Vec::new(),
+            Self::Ingress(_) | Self::IngressClass(_) => Vec::new(),
             Self::Sidecar(_) => Vec::new(),
             Self::Telemetry(_) => Vec::new(),
             Self::Virtual(rule) => {

@@ -11,6 +11,7 @@ pub mod destination_rule;
 pub mod envoy_filter;
 mod extension;
 pub mod gateway;
+pub mod ingress;
 pub mod mesh_config;
 pub mod peer_authentication;
 pub mod proxy_config;
@@ -31,6 +32,7 @@ pub use destination_rule::DestinationRule;
 pub use envoy_filter::EnvoyFilter;
 pub use extension::ProxyExtension;
 pub use gateway::Gateway;
+pub use ingress::{Ingress, IngressClass};
 pub use mesh_config::{
     AccessLogEncoding, InboundTrafficMode, InboundTrafficPolicy, MeshConfig, OutboundTrafficMode,
     OutboundTrafficPolicy, ProxyConfig,

@@ -228,6 +228,7 @@ fn samples() -> Vec<(&'static str, Value)> {
             "route": [{"destination": to("b.com")}],
         }],
     });
+    let backend = |port: &str| json!({"service": {"name": "web", "port": {"name": port}}});
     let leaf = json!({"http": [{"match": [{"gateways": ["mesh"]}], "route": [{"destination": to("b.com")}]}]});
     vec![
         ("DestinationRule", destination),
@@ -244,6 +245,21 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("PeerAuthentication", peers),
         ("RequestAuthentication", requests),
         ("AuthorizationPolicy", policy),
+        (
+            "Ingress",
+            json!({
+                "ingressClassName": "mesh", "defaultBackend": backend("http"),
+                "rules": [{"host": "*.a.com", "http": {"paths": [
+                    {"path": "/a", "pathType": "Exact", "backend": backend("web")},
+                    {"path": "/b/", "pathType": "Prefix", "backend": {"service": {"name": "c", "port": {"number": 80}}}},
+                    {"path": "/d.*", "pathType": "ImplementationSpecific", "backend": backend("web")},
+                ]}}],
+            }),
+        ),
+        (
+            "IngressClass",
+            json!({"controller": "istio.io/ingress-controller"}),
+        ),
         (
             "WasmPlugin",
             json!({"url": "oci://a/b", "pluginConfig": {"a": [1]}}),
@@ -549,7 +565,7 @@ proptest! {
 
     #[test]
     fn any_value_is_read_or_refused(
-        kind in prop::sample::select(vec!["DestinationRule", "VirtualService", "Gateway", "ServiceEntry", "WorkloadEntry", "MeshConfig", "AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "WorkloadGroup", "WasmPlugin", "Telemetry", "ProxyConfig"]), value in odd(),
+        kind in prop::sample::select(vec!["DestinationRule", "VirtualService", "Gateway", "ServiceEntry", "WorkloadEntry", "MeshConfig", "AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "WorkloadGroup", "WasmPlugin", "Telemetry", "ProxyConfig", "Ingress", "IngressClass"]), value in odd(),
     ) {
         holds(kind, &value);
     }

@@ -18,6 +18,8 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(super) use automatic::places;
 use serde::Serialize;
 
 use super::shard::Effect;
@@ -149,6 +151,7 @@ impl Join {
         let before = Arc::clone(before);
         self.mesh.set_config(config);
         self.report_all_routing(&before);
+        self.note_all_ingresses(&before);
         self.touched.config = true;
     }
 
@@ -164,6 +167,7 @@ impl Join {
             self.settle_rule(&key);
         }
         self.report_routing();
+        self.report_ingresses();
         self.settle_nodes();
         for id in mem::take(&mut self.due.workloads) {
             self.settle_workload(&id);
@@ -225,6 +229,7 @@ fn says_the_same(a: &Object, b: &Object) -> bool {
         && a.meta.labels == b.meta.labels
         && a.meta.annotations == b.meta.annotations
         && a.meta.created == b.meta.created
+        && a.meta.kept_addresses == b.meta.kept_addresses
 }
 
 /// The cluster that a value names, or that of the registry it came from.

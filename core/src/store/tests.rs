@@ -4,6 +4,7 @@ mod automatic;
 pub(crate) mod build;
 mod destinations;
 mod guard;
+mod ingresses;
 mod merge;
 mod objects;
 mod pods;

@@ -7,6 +7,7 @@
 mod bound;
 mod chains;
 mod hosts;
+mod ingresses;
 mod resolving;
 mod slots;
 #[cfg(test)]
@@ -185,7 +186,7 @@ fn slot_of(from: &From<'_>, slot: &Slot, made: &mut Made) {
     match slot.kind {
         Kind::Http => {
             let name = names::router_http_route(slot.port, &bind_text(&slot.bind));
-            let route = hosts::route(from, slot.servers(), name.clone(), false);
+            let route = hosts::route(from, slot.servers(), name.clone(), false, &mut made.lost);
             let names = resolving::of_requests(from, &route);
             made.inputs.push(Input::Router(RouterInput::Route(route)));
             chains.push(RouterChain {

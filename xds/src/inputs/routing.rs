@@ -98,8 +98,16 @@ fn concrete<'a>(view: &'a View, host: &Host) -> Option<&'a Arc<Service>> {
     }
 }
 
+/// What no service has as a port: what is sent there goes nowhere.
+const NOWHERE: u16 = 0;
+
 /// The port of a target: what is said, else the service's only one, else the one that the client asked for.
 fn port(service: Option<&Arc<Service>>, target: &Target, asked: u16) -> u16 {
+    if let Some(name) = &target.port_name {
+        let mut ports = service.into_iter().flat_map(|service| &service.ports);
+        let named = ports.find(|port| port.name == *name);
+        return named.map_or(NOWHERE, |port| port.port);
+    }
     let only = service.and_then(|service| match &service.ports[..] {
         [only] => Some(only.port),
         _ => None,

@@ -108,9 +108,9 @@ pub(super) fn clients(before: &Mesh, after: &Mesh, touched: &Touched) -> Clients
     Clients::In(namespaces)
 }
 
-/// Whether gateways changed: they select routers wherever these are.
+/// Whether gateways changed, or what says which of them count: they select routers wherever these are.
 pub(super) fn gateways(before: &Mesh, after: &Mesh, touched: &Touched) -> bool {
-    let is_one = |mesh: &Mesh, key| mesh.rule(key).is_some_and(|rule| rule.gateway().is_some());
+    let is_one = |mesh: &Mesh, key| mesh.rule(key).is_some_and(|rule| rule.selects_routers());
     let mut keys = touched.rules.iter();
     keys.any(|key| is_one(before, key) || is_one(after, key))
 }

@@ -14,12 +14,17 @@ pub(super) fn labels(at: &At<'_>, labels: &Labels) {
                 "letters, digits, '-', '_' and '.' within, at most 63 characters, optionally after a DNS name and '/'",
             );
         }
-        if !value.is_empty() && !is_name(value) {
-            here.error_hint(
-                format!("{:?} is not a label's value", excerpt(value)),
-                "letters, digits, '-', '_' and '.' within, at most 63 characters",
-            );
-        }
+        label_value(&here, value);
+    }
+}
+
+/// The value of a label.
+pub(super) fn label_value(at: &At<'_>, value: &str) {
+    if !value.is_empty() && !is_name(value) {
+        at.error_hint(
+            format!("{:?} is not a label's value", excerpt(value)),
+            "letters, digits, '-', '_' and '.' within, at most 63 characters",
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::access_log::access_log;
 use super::export_to::export_to;
+use super::labels::label_value;
 use super::name::{is_fqdn, is_label, port_number};
 use crate::rules::at::At;
 use crate::rules::spec::{MeshConfig, OutboundTrafficMode, ProxyConfig, excerpt};
@@ -68,6 +69,12 @@ pub(in crate::rules) fn check(at: &At<'_>, config: &MeshConfig) {
     );
     if config.proxy_http_port != 0 {
         port_number(&at.field("proxyHttpPort"), config.proxy_http_port);
+    }
+    for (name, text) in [
+        ("ingressSelector", &config.ingress_selector),
+        ("ingressService", &config.ingress_service),
+    ] {
+        label_value(&at.field(name), text);
     }
     access_log(at, config);
     providers::providers(at, config);

@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use crate::mesh::{
     AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy,
-    MeshConfig, OutboundPolicy, ProxyDefaults,
+    IngressController, IngressMode, MeshConfig, OutboundPolicy, ProxyDefaults,
 };
 use crate::registry::Problem;
 use crate::rules::at::{Report, is_fatal};
 use crate::rules::check;
-use crate::rules::spec::mesh_config::{ForwardClientCert, GatewayTopology as GatewayTopologySpec};
+use crate::rules::spec::mesh_config::{
+    ForwardClientCert, GatewayTopology as GatewayTopologySpec, IngressControllerMode,
+};
 use crate::rules::spec::{self, Decode};
 
 /// Reads, checks and completes mesh config (`null` where there is none). What is not written is Istio's default. Beside the
@@ -76,11 +78,35 @@ fn complete(written: &spec::MeshConfig) -> MeshConfig {
         providers: providers::providers(&written.extension_providers, default.providers),
         default_providers: providers::defaults(&written.default_providers),
         enable_tracing: written.enable_tracing,
+        ingress: ingress(written, default.ingress),
         discovery_selectors: written
             .discovery_selectors
             .iter()
             .map(selectors::selector)
             .collect(),
+    }
+}
+
+/// Routers are called like the service before them, unless that is called as in Istio's own installation.
+fn ingress(written: &spec::MeshConfig, default: IngressController) -> IngressController {
+    let routers = match written.ingress_selector.as_str() {
+        "" => match written.ingress_service.as_str() {
+            "" | "istio-ingressgateway" => None,
+            service => Some(service),
+        },
+        routers => Some(routers),
+    };
+    IngressController {
+        mode: match written.ingress_controller_mode {
+            IngressControllerMode::Off => IngressMode::Off,
+            IngressControllerMode::Default => IngressMode::Default,
+            IngressControllerMode::Strict => IngressMode::Strict,
+            IngressControllerMode::Unspecified => default.mode,
+        },
+        class: named(&written.ingress_class, |text| text.into(), default.class),
+        selector: routers.map_or(default.selector, |routers| {
+            [("istio", routers)].into_iter().collect()
+        }),
     }
 }
 

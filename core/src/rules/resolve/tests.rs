@@ -11,6 +11,7 @@ use crate::mesh::{
     AccessLog, AccessLogEncoding, ExportTo, InboundPolicy, MeshConfig, OutboundPolicy,
     ProxyDefaults,
 };
+use crate::mesh::{IngressController, IngressMode};
 use crate::model::{
     Address, ClusterId, Endpoint, EndpointPort, Health, Host, Labels, Locality, Location, Protocol,
     Resolution, Service, ServiceKey, ServicePort, ServiceSource, TlsMode, Visibility, Workload,
@@ -487,6 +488,49 @@ fn mesh_config_is_completed_with_defaults() {
         ..MeshConfig::default()
     };
     assert_eq!(mesh_config(&written), Ok((expected, vec![])));
+}
+
+#[test]
+fn mesh_config_says_who_serves_ingresses() {
+    let check = |written: Value, mode: IngressMode, class: &str, routers: &str| {
+        let (config, problems) = mesh_config(&written).unwrap();
+        assert_eq!(problems, [], "{written}");
+        let expected = IngressController {
+            mode,
+            class: class.into(),
+            selector: [("istio", routers)].into_iter().collect(),
+        };
+        assert_eq!(config.ingress, expected, "{written}");
+    };
+    let (strict, own) = (IngressMode::Strict, "ingressgateway");
+    check(json!({}), strict, "istio", own);
+    check(
+        json!({"ingressControllerMode": "UNSPECIFIED", "ingressClass": "mesh"}),
+        strict,
+        "mesh",
+        own,
+    );
+    check(
+        json!({"ingressControllerMode": "DEFAULT", "ingressService": "istio-ingressgateway"}),
+        IngressMode::Default,
+        "istio",
+        own,
+    );
+    check(
+        json!({"ingressControllerMode": 1, "ingressService": "edge"}),
+        IngressMode::Off,
+        "istio",
+        "edge",
+    );
+    check(
+        json!({"ingressSelector": "front", "ingressService": "edge"}),
+        strict,
+        "istio",
+        "front",
+    );
+    let wrong = mesh_config(&json!({"ingressSelector": "a b"}));
+    let problems = wrong.unwrap_err();
+    assert_eq!(problems[0].path, "ingressSelector");
 }
 
 #[test]

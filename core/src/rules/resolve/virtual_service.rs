@@ -85,6 +85,8 @@ pub struct Target {
     pub subset: Arc<str>,
     /// Which of its ports; `None`: the only one that it has, or the one that the client asked for.
     pub port: Option<u16>,
+    /// Its port of this name, where no number says it.
+    pub port_name: Option<Arc<str>>,
 }
 
 /// What a checked rule means.

@@ -1,5 +1,6 @@
 //! `MeshConfig`: settings for the whole mesh, as operators write them.
 
+mod ingress;
 mod providers;
 mod selector;
 mod topology;
@@ -13,6 +14,7 @@ use super::{Decode, Fields, object, one_of};
 use crate::model::Labels;
 use crate::rules::at::At;
 
+pub use ingress::IngressControllerMode;
 pub use providers::{
     DefaultProviders, Empty, ExtensionProvider, FileAccessLog, GrpcAccessLog, GrpcService,
     HttpHeader, HttpService, LogFormat, OpenTelemetry, OtelAccessLog, ResourceDetectors, Struct,
@@ -61,6 +63,14 @@ pub struct MeshConfig {
     pub default_providers: DefaultProviders,
     /// Whether requests are traced where no rule says so.
     pub enable_tracing: bool,
+    /// Which `Ingress`es routers serve.
+    pub ingress_controller_mode: IngressControllerMode,
+    /// What the annotation of those is that name their class by one.
+    pub ingress_class: String,
+    /// The value of the label `istio` of the routers that serve.
+    pub ingress_selector: String,
+    /// The service before the routers that serve.
+    pub ingress_service: String,
     /// Which namespaces are read: those that any of these selects; all, where there are none.
     pub discovery_selectors: Vec<LabelSelector>,
 }
@@ -151,10 +161,6 @@ const MESH_WITHOUT_EFFECT: &[&str] = &[
     "enablePrometheusMerge",
     "enableSdsTokenMount",
     "h2UpgradePolicy",
-    "ingressClass",
-    "ingressControllerMode",
-    "ingressSelector",
-    "ingressService",
     "localityLbSetting",
     "meshMTLS",
     "mixerCheckServer",
@@ -231,6 +237,10 @@ impl Decode for MeshConfig {
             extension_providers: f.get("extensionProviders"),
             default_providers: f.get("defaultProviders"),
             enable_tracing: f.get("enableTracing"),
+            ingress_controller_mode: f.get("ingressControllerMode"),
+            ingress_class: f.get("ingressClass"),
+            ingress_selector: f.get("ingressSelector"),
+            ingress_service: f.get("ingressService"),
             discovery_selectors: f.get("discoverySelectors"),
         })
     }

@@ -1,10 +1,11 @@
 //! Rules: the one object of each name, and what it declares.
 
 mod destinations;
+mod ingresses;
 mod telemetry;
 mod virtuals;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -13,7 +14,7 @@ use super::Join;
 use super::services::Part;
 use super::workloads::{self, Claim};
 use crate::mesh::{Rule, Source};
-use crate::model::{ClusterId, ServiceKey};
+use crate::model::{AutomaticAddress, ClusterId, Host, ServiceKey};
 use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
 use crate::rules::{self, Resolved, RuleSpec, resolve};
 use crate::status::{Contest, Lost, NotSupported};
@@ -25,6 +26,7 @@ pub(super) struct Table {
     stated: HashMap<ObjectKey, Few<RegistryId, Arc<Object>>, RandomState>,
     declared: HashMap<ObjectKey, Declared, RandomState>,
     told: destinations::Told,
+    ingresses: ingresses::Due,
     unheard: virtuals::Unheard,
     routing: virtuals::Due,
     telemetry: telemetry::Told,
@@ -66,6 +68,9 @@ impl Join {
         let winner = stated.min_by_key(|(registry, object)| (object.meta.created, *registry));
         let winner = winner.map(|(registry, object)| (registry.clone(), Arc::clone(object)));
         self.report_rule_conflicts(key, winner.as_ref().map(|(registry, _)| registry));
+        let kept = winner
+            .as_ref()
+            .and_then(|(_, object)| object.meta.kept_addresses.clone());
         if winner.is_none() {
             self.rules.stated.remove(key);
         }
@@ -76,9 +81,10 @@ impl Join {
                     registry,
                     object: key.clone(),
                 },
-                // The platform's count changes without meaning: it is not part of the mesh.
+                // The platform's count changes without meaning, and addresses count where they are given: neither is part of the mesh.
                 meta: Meta {
                     generation: 0,
+                    kept_addresses: None,
                     ..object.meta.clone()
                 },
                 resolved: Resolved::of(&object.meta, spec),
@@ -87,7 +93,9 @@ impl Join {
             _ => None,
         });
         let earlier = self.rules.declared.remove(key);
-        let declared = rule.as_ref().map(|rule| self.declare(rule));
+        let declared = rule
+            .as_ref()
+            .map(|rule| self.declare(rule, kept.as_deref()));
         if let Some(earlier) = earlier {
             self.withdraw(&earlier, declared.as_ref());
         }
@@ -104,10 +112,15 @@ impl Join {
                 self.report_destination_conflicts(rule);
             }
             self.note_routing(before.as_deref(), after.as_deref());
+            self.note_ingress(key);
         }
     }
 
-    fn declare(&mut self, rule: &Rule) -> Declared {
+    fn declare(
+        &mut self,
+        rule: &Rule,
+        kept: Option<&BTreeMap<Host, AutomaticAddress>>,
+    ) -> Declared {
         let by = rule.source.clone();
         let mut declared = Declared {
             by: by.clone(),
@@ -117,10 +130,11 @@ impl Join {
         let cluster = ClusterId::new(Arc::clone(&by.registry.cluster));
         let trust_domain = Arc::clone(&self.mesh.config().trust_domain);
         if let RuleSpec::ServiceEntry(entry) = &rule.spec {
-            for (service, endpoints) in
+            for (mut service, endpoints) in
                 resolve::services(&rule.meta, entry, &cluster, &trust_domain)
             {
                 let key = service.key.clone();
+                service.automatic = kept.and_then(|kept| kept.get(&key.host)).copied();
                 self.put_part(by.clone(), key.clone(), Part::Rule(endpoints));
                 self.declare_service(by.clone(), Arc::new(service));
                 declared.services.push(key);

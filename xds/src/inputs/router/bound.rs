@@ -24,7 +24,10 @@ impl Rules {
         gateways.sort_by(|a, b| a.age().cmp(&b.age()));
         let bound = gateways.iter().map(|gateway| {
             let key = &gateway.key;
-            let mut rules = mesh.virtual_services_of_gateway(&key.namespace, &key.name);
+            let mut rules = match mesh.rule(key).and_then(|rule| rule.ingress()) {
+                Some(ingress) => ingress.routes.clone(),
+                None => mesh.virtual_services_of_gateway(&key.namespace, &key.name),
+            };
             rules.retain(|rule| mesh.sees_virtual_service(namespace, rule));
             (key.clone(), rules)
         });

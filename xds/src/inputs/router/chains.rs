@@ -49,7 +49,7 @@ pub(super) fn tls(from: &From<'_>, slot: &Slot, lost: &mut BTreeSet<LostServer>)
                 let field = &opened.server.field;
                 let all = all.collect();
                 if let Some(names) = take(&mut taken, all, (key, field), lost) {
-                    end(from, slot, opened, termination, names, &mut found);
+                    end(from, slot, opened, (termination, names), lost, &mut found);
                 }
             }
             Security::Passthrough => pass(from, opened, &mut taken, lost, &mut found),
@@ -73,8 +73,8 @@ fn end(
     from: &From<'_>,
     slot: &Slot,
     opened: &Opened,
-    termination: &Arc<Termination>,
-    server_names: Vec<Host>,
+    (termination, server_names): (&Arc<Termination>, Vec<Host>),
+    lost: &mut BTreeSet<LostServer>,
     found: &mut Found,
 ) {
     let server = &opened.server;
@@ -87,7 +87,7 @@ fn end(
             &bind_text(&slot.bind),
         );
         let servers = std::slice::from_ref(opened);
-        let route = hosts::route(from, servers, name.clone(), true);
+        let route = hosts::route(from, servers, name.clone(), true, lost);
         let cache = resolving::of_requests(from, &route);
         found.routes.push(route);
         (ChainTo::Requests(name), cache)

@@ -1,23 +1,40 @@
 //! The hosts of a route configuration, with the routes of all rules for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::model::Host;
 use pilothouse_core::rules::resolve::{Security, VirtualService};
 
 use super::bound::{common_hosts, reference};
+use super::ingresses::{self, Paths, Rank};
 use super::slots::{Opened, gateways};
-use super::{From, RouterHost, RouterRoute};
+use super::{From, LostServer, RouterHost, RouterRoute};
 use crate::inputs::routing::{Client, Routed, http_routes};
 use crate::resource::Name;
 
+/// A host while its routes are collected.
+#[derive(Default)]
+struct Collected {
+    redirect: bool,
+    /// With the place of their rule among rules, and their place among those of `Ingress`es.
+    routes: Vec<(usize, Rank, Routed)>,
+    paths: Paths,
+}
+
 /// The route configuration of servers that share it.
 ///
-/// Rules for one host are put one behind the other, the oldest first; what takes every request comes last.
-pub(super) fn route(from: &From<'_>, servers: &[Opened], name: Name, tls: bool) -> RouterRoute {
-    let mut hosts: BTreeMap<Host, RouterHost> = BTreeMap::new();
-    for (opened, rule) in by_age(from, servers) {
+/// Rules for one host are put one behind the other, the oldest first; what takes every request comes last. `Ingress`es for one
+/// host count as one rule, as old as the oldest of them.
+pub(super) fn route(
+    from: &From<'_>,
+    servers: &[Opened],
+    name: Name,
+    tls: bool,
+    lost: &mut BTreeSet<LostServer>,
+) -> RouterRoute {
+    let mut hosts: BTreeMap<Host, Collected> = BTreeMap::new();
+    for (place, (opened, rule)) in by_age(from, servers).into_iter().enumerate() {
         let common = common_hosts(&opened.server, rule);
         if common.is_empty() {
             continue;
@@ -35,11 +52,14 @@ pub(super) fn route(from: &From<'_>, servers: &[Opened], name: Name, tls: bool) 
             continue;
         }
         for host in common {
-            let known = host_of(&mut hosts, host);
+            let known = hosts.entry(host).or_default();
             for one in &routes {
-                // A rule may be bound to two gateways that share the port.
-                if !known.routes.contains(one) {
-                    known.routes.push(one.clone());
+                if ingresses::is_one(&rule.key) {
+                    if let Some((place, rank)) = known.paths.take(place, one, lost) {
+                        known.routes.push((place, rank, one.clone()));
+                    }
+                } else if !known.has(one) {
+                    known.routes.push((place, Rank::default(), one.clone()));
                 }
             }
         }
@@ -56,31 +76,38 @@ pub(super) fn route(from: &From<'_>, servers: &[Opened], name: Name, tls: bool) 
             }
         }
         for host in &opened.server.hosts {
-            host_of(&mut hosts, host.host.clone()).redirect = true;
+            hosts.entry(host.host.clone()).or_default().redirect = true;
         }
-    }
-    let mut hosts: Vec<RouterHost> = hosts.into_values().collect();
-    for host in &mut hosts {
-        // It keeps the order of those that are alike.
-        host.routes.sort_by_key(Routed::takes_everything);
     }
     RouterRoute {
         name,
         port: servers.first().map_or(0, |opened| opened.server.port),
         tls,
-        hosts,
+        hosts: hosts
+            .into_iter()
+            .map(|(host, known)| known.into_host(host))
+            .collect(),
         gateways: gateways(servers),
         without: from.projection.without_routes,
     }
 }
 
-fn host_of(hosts: &mut BTreeMap<Host, RouterHost>, host: Host) -> &mut RouterHost {
-    let fresh = RouterHost {
-        host: host.clone(),
-        redirect: false,
-        routes: Vec::new(),
-    };
-    hosts.entry(host).or_insert(fresh)
+impl Collected {
+    /// A rule may be bound to two gateways that share the port.
+    fn has(&self, one: &Routed) -> bool {
+        self.routes.iter().any(|(_, _, known)| known == one)
+    }
+
+    fn into_host(mut self, host: Host) -> RouterHost {
+        // It keeps the order of those that are alike.
+        self.routes
+            .sort_by_key(|(place, rank, one)| (one.takes_everything(), *place, *rank));
+        RouterHost {
+            host,
+            redirect: self.redirect,
+            routes: self.routes.into_iter().map(|(_, _, one)| one).collect(),
+        }
+    }
 }
 
 /// The rules of all servers, the oldest rule first.

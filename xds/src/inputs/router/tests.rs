@@ -1,7 +1,10 @@
 //! Who gets what of a router's ports.
 
+mod ingresses;
+
 use pilothouse_core::mesh::{Mesh, MeshConfig};
 use pilothouse_core::model::{Proxy, Resolution};
+use pilothouse_core::rules::resolve::StringMatch;
 use serde_json::{Value, json};
 
 use super::*;

@@ -29,6 +29,7 @@ fn target(host: &str, subset: &str, port: Option<u16>) -> Target {
         host: Host::new(host).unwrap(),
         subset: subset.into(),
         port,
+        port_name: None,
     }
 }
 

@@ -120,7 +120,7 @@ fn keep(old: &mut Arc<Layer>, new: Layer) {
 /// Whether a rule has changed that says something to routers: a gateway, or a rule that is bound to one or delegated to.
 fn binds(change: &Change<'_>, touched: &Touched) -> bool {
     let concerns = |mesh: &Mesh, key| match mesh.rule(key).and_then(|rule| rule.resolved.as_ref()) {
-        Some(Resolved::Gateway(_)) => true,
+        Some(Resolved::Gateway(_) | Resolved::Ingress(_)) => true,
         Some(Resolved::Virtual(rule)) => {
             rule.hosts.is_empty() || rule.gateways.iter().any(|at| *at != GatewayRef::Mesh)
         }

@@ -21,7 +21,7 @@ pub(in crate::translate) fn requests(one: Option<&HttpMatch>) -> RouteMatch {
     };
     let Some(one) = one else { return matching };
     if let Some(uri) = &one.uri {
-        matching.path_specifier = Some(path(uri));
+        matching.path_specifier = Some(path(uri, one.whole_segments));
         if one.ignore_uri_case && !matches!(uri, StringMatch::Regex(_)) {
             matching.case_sensitive = boolean(false);
         }
@@ -66,8 +66,11 @@ pub(super) fn regex(text: &Arc<str>) -> RegexMatcher {
     }
 }
 
-fn path(uri: &StringMatch) -> PathSpecifier {
+fn path(uri: &StringMatch, whole_segments: bool) -> PathSpecifier {
     match uri {
+        StringMatch::Prefix(text) if whole_segments => {
+            PathSpecifier::PathSeparatedPrefix(text.to_string())
+        }
         StringMatch::Exact(text) => PathSpecifier::Path(text.to_string()),
         StringMatch::Prefix(text) => PathSpecifier::Prefix(text.to_string()),
         StringMatch::Regex(text) => PathSpecifier::SafeRegex(regex(text)),

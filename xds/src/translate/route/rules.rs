@@ -79,8 +79,9 @@ pub(in crate::translate) fn note(place: &Place, notes: &mut Notes) {
 pub(in crate::translate) fn said_by(place: &Place, matched: Option<usize>) -> Option<Metadata> {
     let rule = place.by.as_ref().unwrap_or(&place.rule);
     let mut fields = vec![("config", text(path(rule)))];
-    // The matches of a route that was delegated are those of two rules.
-    let field = match matched.filter(|_| place.by.is_none()) {
+    // The matches of a route that was delegated are those of two rules, and paths of an Ingress have none.
+    let has_own = place.by.is_none() && !is_ingress(rule);
+    let field = match matched.filter(|_| has_own) {
         Some(index) => format!("{}.match[{index}]", place.field),
         None => place.field.to_string(),
     };
@@ -92,10 +93,18 @@ pub(in crate::translate) fn said_by(place: &Place, matched: Option<usize>) -> Op
 }
 
 fn path(key: &ObjectKey) -> String {
-    format!(
-        "/apis/networking.istio.io/v1/namespaces/{}/virtual-service/{}",
-        key.namespace, key.name
-    )
+    let (group, kind) = match is_ingress(key) {
+        true => ("networking.k8s.io", "ingress"),
+        false => ("networking.istio.io", "virtual-service"),
+    };
+    let ObjectKey {
+        namespace, name, ..
+    } = key;
+    format!("/apis/{group}/v1/namespaces/{namespace}/{kind}/{name}")
+}
+
+fn is_ingress(key: &ObjectKey) -> bool {
+    key.kind.as_str() == "Ingress"
 }
 
 /// What access logs call it; empty where its author does not say.
@@ -112,7 +121,9 @@ fn decorator(route: &Route, place: &Place, port: u16) -> Option<Decorator> {
     use route_match::PathSpecifier;
     let specifier = |matching: &RouteMatch| matching.path_specifier.clone();
     let path = match route.r#match.as_ref().and_then(specifier) {
-        Some(PathSpecifier::Prefix(prefix)) => format!("{prefix}*"),
+        Some(PathSpecifier::Prefix(prefix) | PathSpecifier::PathSeparatedPrefix(prefix)) => {
+            format!("{prefix}*")
+        }
         Some(PathSpecifier::Path(path)) => path,
         Some(PathSpecifier::SafeRegex(regex)) => regex.regex,
         _ => "/*".to_owned(),

@@ -215,6 +215,7 @@ fn elsewhere_of(meta: &Meta, written: &spec::OutboundPolicy) -> Elsewhere {
             host: host_name(&proxy.host, meta)?,
             subset: Arc::from(proxy.subset.as_str()),
             port: proxy.port.and_then(|port| u16::try_from(port.number).ok()),
+            port_name: None,
         })
     });
     match (written.mode, proxy) {

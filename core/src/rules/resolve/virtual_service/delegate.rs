@@ -101,6 +101,7 @@ fn within(root: &HttpMatch, leaf: &HttpMatch) -> Option<HttpMatch> {
     Some(HttpMatch {
         name: joined(&root.name, &leaf.name),
         uri: narrower(root.uri.as_ref(), leaf.uri.as_ref())?,
+        whole_segments: leaf.whole_segments,
         ignore_uri_case: leaf.ignore_uri_case,
         scheme: narrower(root.scheme.as_ref(), leaf.scheme.as_ref())?,
         method: narrower(root.method.as_ref(), leaf.method.as_ref())?,

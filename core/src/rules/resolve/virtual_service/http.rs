@@ -42,6 +42,8 @@ pub struct HttpMatch {
     pub name: Arc<str>,
     /// The path, without the query.
     pub uri: Option<StringMatch>,
+    /// Whether a prefix of the path is for whole segments: `/a` for `/a` and `/a/b`, not for `/ab`.
+    pub whole_segments: bool,
     /// Whether the case of the path does not count, unless it is a regular expression.
     pub ignore_uri_case: bool,
     /// `http` or `https`.

@@ -25,6 +25,7 @@ impl Names<'_> {
             host: self.host(&written.host)?,
             subset: written.subset.as_str().into(),
             port: written.port.and_then(|port| number(port.number)),
+            port_name: None,
         })
     }
 

@@ -28,6 +28,7 @@ fn request(names: Names<'_>, written: &spec::HttpMatch) -> HttpMatch {
     HttpMatch {
         name: written.name.as_str().into(),
         uri: whole(written.uri.as_ref()),
+        whole_segments: false,
         ignore_uri_case: written.ignore_uri_case,
         scheme: whole(written.scheme.as_ref()),
         method: whole(written.method.as_ref()),

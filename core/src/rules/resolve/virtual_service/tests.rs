@@ -61,6 +61,7 @@ fn names_are_completed() {
         host: Host::new("db.shop.svc.cluster.local").unwrap(),
         subset: "v1".into(),
         port: Some(5432),
+        port_name: None,
     };
     let alone = L4Target {
         to: target,

@@ -47,6 +47,7 @@ fn to(host: &str, subset: &str) -> Target {
         host: Host::new(host).unwrap(),
         subset: subset.into(),
         port: Some(80),
+        port_name: None,
     }
 }
 
@@ -173,6 +174,11 @@ fn requests_are_matched_as_they_are_said_to_be() {
     check(at(exact("/a")), json!({"path": "/a"}));
     check(at(prefix("/a")), json!({"prefix": "/a"}));
     check(at(regex("/a.*")), json!({"safe_regex": {"regex": "/a.*"}}));
+    let below = HttpMatch {
+        whole_segments: true,
+        ..at(prefix("/a"))
+    };
+    check(below, json!({"path_separated_prefix": "/a"}));
     let any_case = |uri| HttpMatch {
         ignore_uri_case: true,
         ..at(uri)
