@@ -3,6 +3,7 @@
 use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Severity, Value};
 use pilothouse_core::rules::{self, RuleSpec, Unreadable};
 
+use crate::kubernetes::{self, Names, Said};
 use crate::text::{self, Format, Manifest, Places, Source};
 
 /// What an author should know about one object of a file, or about a place in it.
@@ -36,6 +37,8 @@ pub struct Reading {
     pub checked: Vec<Finding>,
     /// Objects of kinds that nothing here reads.
     pub unknown: Vec<Unknown>,
+    /// Objects of a platform's kinds that are well known and none of a mesh's business: nobody expects them to be read.
+    pub passed_over: Vec<Unknown>,
 }
 
 /// An object of a kind that is not read, and so has no effect.
@@ -59,17 +62,22 @@ enum Checks {
 }
 
 impl Reading {
-    /// Reads `text`, the content of what is called `path`; a path that ends in `.json` is JSON.
+    /// Reads the rules in `text`, the content of what is called `path`; a path that ends in `.json` is JSON.
     pub fn of(path: &str, text: &str) -> Self {
-        Self::new(path, text, Format::of(path), Checks::Later)
+        Self::new(path, text, Format::of(path), Checks::Later, None)
+    }
+
+    /// The same with Kubernetes' own objects, in a cluster of these names: short names of hosts in rules are completed as there.
+    pub fn of_cluster(path: &str, text: &str, names: &Names) -> Self {
+        Self::new(path, text, Format::of(path), Checks::Later, Some(names))
     }
 
     /// The same, with the rules in it checked.
-    pub fn checked(path: &str, text: &str, format: Format) -> Self {
-        Self::new(path, text, format, Checks::Here)
+    pub fn checked(path: &str, text: &str, format: Format, names: Option<&Names>) -> Self {
+        Self::new(path, text, format, Checks::Here, names)
     }
 
-    fn new(path: &str, text: &str, format: Format, checks: Checks) -> Self {
+    fn new(path: &str, text: &str, format: Format, checks: Checks, names: Option<&Names>) -> Self {
         let source = Source {
             path,
             text: text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -88,7 +96,7 @@ impl Reading {
                 }
                 Ok(manifest) => {
                     let at = source.origin(manifest.line);
-                    reading.take(&mut places, manifest, at, checks);
+                    reading.take(&mut places, manifest, at, checks, names);
                 }
             }
         }
@@ -98,19 +106,29 @@ impl Reading {
     fn take<'a>(
         &mut self,
         places: &mut Places<'a>,
-        manifest: Manifest<'a>,
+        mut manifest: Manifest<'a>,
         at: Origin,
         checks: Checks,
+        names: Option<&Names>,
     ) {
-        match decode(&manifest) {
+        match decode(&mut manifest, names) {
             Decoded::Unknown => {
-                self.unknown.push(Unknown {
+                let known = kubernetes::is_of_no_concern(
+                    &manifest.api_version,
+                    manifest.meta.key.kind.as_str(),
+                );
+                let list = match names {
+                    Some(_) if known => &mut self.passed_over,
+                    _ => &mut self.unknown,
+                };
+                list.push(Unknown {
                     api_version: manifest.api_version,
                     key: manifest.meta.key,
                     at,
                 });
             }
-            Decoded::Bad(problems) => {
+            Decoded::Nothing(warnings) if warnings.is_empty() => {}
+            Decoded::Nothing(problems) | Decoded::Bad(problems) => {
                 let problems = places.explain(&manifest, problems);
                 self.findings.push(Finding {
                     key: Some(manifest.meta.key),
@@ -152,18 +170,47 @@ impl Reading {
 /// What an object is to the mesh.
 enum Decoded {
     Good(Box<Value>, Vec<Problem>),
+    /// It says nothing as it stands.
+    Nothing(Vec<Problem>),
     Bad(Vec<Problem>),
     Unknown,
 }
 
 /// The one place that knows kinds: each source of them is asked in turn.
-fn decode(manifest: &Manifest<'_>) -> Decoded {
+fn decode(manifest: &mut Manifest<'_>, names: Option<&Names>) -> Decoded {
+    let kind = manifest.meta.key.kind.as_str();
+    if let Some(names) = names {
+        if let Some(kind) = kubernetes::Kind::of(&manifest.api_version, kind) {
+            return of_platform(manifest, kind, names);
+        }
+        manifest.meta.domain = Some(names.suffix(manifest.meta.key.namespace.as_str()));
+    }
     let null = serde_json::Value::Null;
     let spec = manifest.fields.get("spec").unwrap_or(&null);
-    match RuleSpec::parse(&manifest.api_version, manifest.meta.key.kind.as_str(), spec) {
+    match RuleSpec::parse(&manifest.api_version, kind, spec) {
         Ok((rule, warnings)) => Decoded::Good(Box::new(Value::Rule(rule)), warnings),
         Err(Unreadable::Spec(problems)) => Decoded::Bad(problems),
         Err(Unreadable::UnknownKind) => Decoded::Unknown,
+    }
+}
+
+fn of_platform(manifest: &mut Manifest<'_>, kind: kubernetes::Kind, names: &Names) -> Decoded {
+    let meta = &mut manifest.meta;
+    if !kind.is_namespaced() {
+        meta.key.namespace = Default::default();
+    }
+    let said = kubernetes::read_fields(kind, meta, &manifest.fields, names);
+    kind.trim(meta);
+    match said {
+        Ok(Said {
+            value: Some(value),
+            warnings,
+        }) => Decoded::Good(Box::new(value), warnings),
+        Ok(Said {
+            value: None,
+            warnings,
+        }) => Decoded::Nothing(warnings),
+        Err(problems) => Decoded::Bad(problems),
     }
 }
 

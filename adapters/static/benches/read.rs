@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pilothouse_static::{File, read};
+use pilothouse_static::{File, Names, read};
 use tokio::time::Instant;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
@@ -30,6 +30,7 @@ fn main() {
             )],
         ),
     ];
+    let names = Names::new("cluster.local");
     for (what, files) in layouts {
         let dir = tempfile::tempdir().expect("a temporary directory can be written and read");
         for (name, text) in files {
@@ -37,7 +38,7 @@ fn main() {
                 .expect("a temporary directory can be written and read");
         }
         let start = Instant::now();
-        let files = read(dir.path()).expect("a temporary directory can be written and read");
+        let files = read(dir.path(), &names).expect("a temporary directory can be written and read");
         println!("{what}: {:?}", start.elapsed());
         let sum = |count: fn(&File) -> usize| files.iter().map(count).sum::<usize>();
         let found = sum(|file| file.findings.len() + file.checked.len());

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{self, PathBuf};
 
+use pilothouse_manifests::kubernetes::Names;
 use thiserror::Error;
 
 use crate::disk::ReadError;
@@ -15,15 +16,35 @@ pub struct StaticConfig {
     pub root: PathBuf,
     /// The second half of the registry's identity, and the cluster of what is in the directory.
     pub cluster: String,
+    /// What names of services end with: `NAME.NAMESPACE.svc.DOMAIN`. Short names of hosts in rules are completed alike.
+    pub domain: String,
 }
 
+/// What names of services end with where nobody says it.
+pub const DEFAULT_DOMAIN: &str = "cluster.local";
+
 impl StaticConfig {
-    /// Reads `root`, as the registry `Static/<cluster>`.
+    /// Reads `root`, as the registry `Static/<cluster>`, with names of the [default domain](DEFAULT_DOMAIN).
     pub fn new(root: impl Into<PathBuf>, cluster: impl Into<String>) -> Self {
         Self {
             root: root.into(),
             cluster: cluster.into(),
+            domain: DEFAULT_DOMAIN.to_owned(),
         }
+    }
+
+    /// The same with another domain.
+    #[must_use]
+    pub fn with_domain(self, domain: impl Into<String>) -> Self {
+        Self {
+            domain: domain.into(),
+            ..self
+        }
+    }
+
+    /// The names of what is read.
+    pub(crate) fn names(&self) -> Names {
+        Names::new(&self.domain)
     }
 
     /// The root as an absolute path, if there is a directory that can be read.

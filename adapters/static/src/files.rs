@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_128;
 
+use pilothouse_manifests::kubernetes::Names;
 use pilothouse_manifests::{Finding, Reading, Unknown};
 
 use crate::disk::{Batch, Concern, Content, Layout, Listing, ReadError, Watches, content};
@@ -38,6 +39,7 @@ const POLL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Files {
     root: PathBuf,
+    names: Names,
     layout: Layout,
     files: BTreeMap<String, File>,
     /// Kinds that have been reported as unknown.
@@ -86,11 +88,12 @@ pub(crate) struct Statement {
 pub(crate) struct Stopped;
 
 impl Files {
-    /// The files of `root`, an absolute path. Those that an earlier run has `stated` are looked for, whether or not they are still
+    /// The files of `root`, an absolute path, with services of these names. Those that an earlier run has `stated` are looked for, whether or not they are still
     /// there: the store has what they said.
-    pub(crate) fn new(root: &Path, stated: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(root: &Path, names: Names, stated: impl IntoIterator<Item = String>) -> Self {
         Self {
             root: root.to_owned(),
+            names,
             layout: Layout::default(),
             files: stated
                 .into_iter()
@@ -231,8 +234,17 @@ impl Files {
             objects,
             findings,
             unknown,
+            passed_over,
             ..
-        } = Reading::of(name, text);
+        } = Reading::of_cluster(name, text, &self.names);
+        for Unknown {
+            api_version,
+            key,
+            at,
+        } in passed_over
+        {
+            tracing::debug!(object = %key, %api_version, %at, "means nothing to a mesh and is skipped");
+        }
         for Unknown {
             api_version,
             key,

@@ -48,7 +48,9 @@ pub fn read(dir: &Path, names: &Names) -> Result<Vec<File>, ConfigError> {
         match content(&root.join(file)) {
             Content::Gone => {}
             Content::Unreadable(error) => files.push(unread(name(file), &error)),
-            Content::Text(text) => files.push(named(name(file), &text, Format::of(file), Some(names))),
+            Content::Text(text) => {
+                files.push(named(name(file), &text, Format::of(file), Some(names)))
+            }
         }
     }
     Ok(files)
@@ -273,8 +275,14 @@ mod tests {
     fn what_is_not_there_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let absent = dir.path().join("absent");
-        assert!(matches!(read(&absent, &names()), Err(ConfigError::Absent { .. })));
-        assert!(matches!(read_file(&absent, &names()), Err(ReadError::Io { .. })));
+        assert!(matches!(
+            read(&absent, &names()),
+            Err(ConfigError::Absent { .. })
+        ));
+        assert!(matches!(
+            read_file(&absent, &names()),
+            Err(ReadError::Io { .. })
+        ));
         fs::write(&absent, GOOD).unwrap();
         assert_eq!(read_file(&absent, &names()).unwrap().objects.len(), 1);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pilothouse_core::registry::{Closed, Registry, RegistryId, RunError, SetId, Updates};
+use pilothouse_manifests::kubernetes::Names;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ const STOPPING: Duration = Duration::from_millis(500);
 pub struct StaticRegistry {
     id: RegistryId,
     root: PathBuf,
+    names: Names,
     /// The sets that the store has something of, for a further run.
     stated: Mutex<BTreeSet<String>>,
 }
@@ -35,6 +37,7 @@ impl StaticRegistry {
     pub fn new(config: StaticConfig) -> Result<Self, ConfigError> {
         Ok(Self {
             root: config.checked_root()?,
+            names: config.names(),
             id: RegistryId::new("Static", &config.cluster),
             stated: Mutex::default(),
         })
@@ -50,7 +53,7 @@ impl Registry for StaticRegistry {
     async fn run(&self, updates: Updates, stop: CancellationToken) -> Result<(), RunError> {
         let (watches, mut signals) = Watches::new();
         let mut state = State {
-            files: Files::new(&self.root, lock(&self.stated).clone()),
+            files: Files::new(&self.root, self.names.clone(), lock(&self.stated).clone()),
             watches: Some(watches),
         };
         let mut settling = Settling::default();

@@ -328,7 +328,7 @@ fn registry(source: &Source, config: &Config) -> Result<Arc<dyn Registry>> {
             return Ok(Arc::new(ConsulRegistry::new((**config).clone(), client)));
         }
     };
-    let settings = StaticConfig::new(dir, &config.cluster_id);
+    let settings = StaticConfig::new(dir, &config.cluster_id).with_domain(&config.domain);
     if *awaited {
         return Ok(Arc::new(Awaited::new(settings)));
     }

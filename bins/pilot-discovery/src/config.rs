@@ -20,7 +20,7 @@ use pilothouse_core::store::GuardSettings;
 use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::value::ListenAddr;
 use pilothouse_process::version::VersionArgs;
-use pilothouse_process::{given, inert as flags, logging};
+use pilothouse_process::{inert as flags, logging};
 use pilothouse_xds::protocol;
 use pilothouse_xds::server::Limits;
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub scope_gateways: bool,
     /// The name of the cluster that the sources belong to.
     pub cluster_id: String,
+    /// What names of services end with, where the platform's are `NAME.NAMESPACE.svc.DOMAIN`.
+    pub domain: String,
     /// Whether to become ready although there are policies that nothing enforces.
     pub allow_unenforced_security: bool,
     /// Where discovery is served.
@@ -136,12 +138,6 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
     let mut warnings = matches
         .map(|matches| flags::warnings(INERT, matches))
         .unwrap_or_default();
-    if matches.is_some_and(|matches| given(matches, "domain")) {
-        warnings.push(format!(
-            "--domain {} has no effect on the registry Static: hosts are written in full there, and a proxy's node id says its own domain",
-            args.domain
-        ));
-    }
     let mut sources = Vec::new();
     for platform in &args.registries {
         let of_platform = match platform {
@@ -178,6 +174,7 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
             .mesh_config
             .or_else(|| Path::new(MESH_CONFIG).exists().then(|| MESH_CONFIG.into())),
         cluster_id: args.cluster_id,
+        domain: args.domain,
         virtual_service_merge: args.virtual_service_merge,
         scope_gateways: args.scope_gateway_to_namespace,
         allow_unenforced_security: args.allow_unenforced_security,

@@ -21,6 +21,7 @@ use pilothouse_core::mesh::VirtualServiceMerge;
 use pilothouse_core::model::NodeId;
 use pilothouse_core::registry::{Kind, Object, ObjectKey};
 use pilothouse_core::rules;
+use pilothouse_static::DEFAULT_DOMAIN;
 use serde_json::Value;
 
 use crate::cli::FAILED;
@@ -89,6 +90,10 @@ pub struct FromArgs {
     #[arg(long = "label", value_name = "KEY=VALUE", requires = "from", value_parser = offline::pair)]
     pub labels: Vec<(String, String)>,
 
+    /// What names of services end with, NAME.NAMESPACE.svc.DOMAIN, as discovery's --domain.
+    #[arg(long, default_value = DEFAULT_DOMAIN, value_name = "DOMAIN")]
+    pub domain: String,
+
     /// The file of mesh-wide settings, as discovery's --mesh-config.
     #[arg(long, alias = "meshConfig", value_name = "FILE", requires = "from")]
     pub mesh_config: Option<PathBuf>,
@@ -129,6 +134,7 @@ pub(crate) async fn run(
 ) -> Result<u8> {
     let sources = SourceArgs {
         filenames: args.filenames.clone(),
+        domain: args.from.domain.clone(),
         mesh_config: None,
         virtual_service_merge: args.from.virtual_service_merge,
     };
@@ -176,6 +182,7 @@ async fn ask(discovery: &str, objects: &[Object], delete: &[ObjectKey]) -> Resul
 async fn compute(from: &FromArgs, objects: Vec<Object>, delete: &[ObjectKey]) -> Result<Value> {
     let sources = SourceArgs {
         filenames: from.from.clone(),
+        domain: from.domain.clone(),
         mesh_config: from.mesh_config.clone(),
         virtual_service_merge: from.virtual_service_merge,
     };

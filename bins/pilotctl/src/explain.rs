@@ -22,6 +22,7 @@ use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use pilothouse_core::mesh::VirtualServiceMerge;
+use pilothouse_static::DEFAULT_DOMAIN;
 use pilothouse_xds::evaluate::{Call, Entrance, Outcome, evaluate};
 use serde_json::json;
 
@@ -91,6 +92,10 @@ pub struct SourceArgs {
     /// A file of rules, or a directory with all its files; `-` for the standard input. May be given several times.
     #[arg(short, long = "filename", alias = "from-file", value_name = "FILE|DIR")]
     pub filenames: Vec<PathBuf>,
+
+    /// What names of services end with, NAME.NAMESPACE.svc.DOMAIN, as discovery's --domain.
+    #[arg(long, default_value = DEFAULT_DOMAIN, value_name = "DOMAIN")]
+    pub domain: String,
 
     /// The file of mesh-wide settings, as discovery's --mesh-config.
     #[arg(

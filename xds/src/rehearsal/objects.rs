@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pilothouse_core::registry::{Object, ObjectKey, RegistryId, Value};
+use pilothouse_core::model::NamespaceName;
+use pilothouse_core::registry::{Meta, Object, ObjectKey, RegistryId, Value};
 use pilothouse_core::store::InForce;
 
 /// The registry of files.
@@ -62,9 +63,10 @@ impl Objects {
         let id = id.clone();
         let all = self.all.entry(id.clone()).or_default();
         let before = all.get(&key);
-        // What a platform completes short names with is the same for all of its rules.
+        // What a platform completes short names with is the same for all of its rules, but for their namespace.
         let like = before.or_else(|| all.values().find(|other| is_rule(other)));
-        object.meta.domain = like.and_then(|like| like.meta.domain.clone());
+        let domain = like.and_then(|like| domain_like(&like.meta, &key.namespace));
+        object.meta.domain = domain.or(object.meta.domain);
         let created = match before {
             Some(before) => before.meta.created,
             None => (&*id.provider != FILES).then_some(now),
@@ -99,6 +101,16 @@ impl Objects {
         ids.find(|id| &*id.provider == FILES)
             .or_else(|| self.all.iter().find(has_rules).map(|(id, _)| id))
             .or_else(|| self.all.keys().next())
+    }
+}
+
+/// What an object of `namespace` completes names with where one of `meta` has its own way to.
+fn domain_like(meta: &Meta, namespace: &NamespaceName) -> Option<Arc<str>> {
+    let domain = meta.domain.as_ref()?;
+    let own = domain.strip_prefix(meta.key.namespace.as_str());
+    match own.filter(|rest| rest.starts_with(".svc.")) {
+        Some(rest) => Some(format!("{namespace}{rest}").into()),
+        None => Some(Arc::clone(domain)),
     }
 }
 

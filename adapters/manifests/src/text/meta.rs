@@ -82,6 +82,7 @@ pub(super) fn meta(
         generation,
         created,
         domain: None,
+        kept_addresses: None,
     })
 }
 

@@ -10,12 +10,16 @@ struct Fixture {
     files: Files,
 }
 
+fn names() -> Names {
+    Names::new("cluster.local")
+}
+
 fn fixture(files: &[(&str, &[&str])]) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     fs::create_dir(&root).unwrap();
     let fixture = Fixture {
-        files: Files::new(&root, []),
+        files: Files::new(&root, names(), []),
         dir,
     };
     files
@@ -190,14 +194,14 @@ async fn an_empty_root_is_doubted() {
 async fn a_further_run_looks_for_what_an_earlier_one_stated() {
     let mut it = fixture(&[("a.yaml", &["a"]), ("b.yaml", &["b"])]);
     let stated = ["b.yaml", "c.yaml"].map(str::to_owned);
-    it.files = Files::new(&it.root(), stated.clone());
+    it.files = Files::new(&it.root(), names(), stated.clone());
     check(
         &it.rescan(),
         &["a.yaml: a", "b.yaml: b", "c.yaml: ", "complete"],
     );
     it.remove("a.yaml");
     it.remove("b.yaml");
-    it.files = Files::new(&it.root(), stated);
+    it.files = Files::new(&it.root(), names(), stated);
     check(
         &it.rescan(),
         &["b.yaml: ", "c.yaml: ", "doubtful", "complete"],

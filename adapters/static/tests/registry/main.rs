@@ -8,4 +8,5 @@
 mod contract;
 mod faults;
 mod links;
+mod manifests;
 mod world;

@@ -108,6 +108,11 @@ impl World {
         fs::write(path, entries(services)).unwrap();
     }
 
+    /// A file with this text.
+    pub(crate) fn write_text(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
     pub(crate) fn remove(&self, name: &str) {
         fs::remove_file(self.path(name)).unwrap();
     }
@@ -127,6 +132,18 @@ impl World {
                 services(&self.store.mesh()),
                 self.seen
             );
+        }
+    }
+
+    /// Waits until this much of the mesh is as expected.
+    pub(crate) async fn until_shown(&mut self, shown: fn(&Mesh) -> Vec<String>, expected: &[&str]) {
+        let wait = async {
+            while shown(&self.store.mesh()) != expected {
+                self.changes.next().await.unwrap();
+            }
+        };
+        if timeout(PATIENCE, wait).await.is_err() {
+            panic!("never {expected:#?}: {:#?}", shown(&self.store.mesh()));
         }
     }
 

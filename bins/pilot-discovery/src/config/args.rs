@@ -102,7 +102,8 @@ pub(super) struct DiscoveryArgs {
     )]
     pub scope_gateway_to_namespace: bool,
 
-    /// The DNS suffix of hosts, for platforms whose names are short.
+    /// What names of services end with on the registries Static and Kubernetes: NAME.NAMESPACE.svc.DOMAIN. Short names of hosts in
+    /// their rules are completed alike.
     #[arg(
         long,
         default_value = "cluster.local",

@@ -111,6 +111,7 @@ async fn from_files(args: &SourceArgs, err: &mut dyn Write) -> Result<Found> {
     };
     let sources = offline::SourceArgs {
         filenames: args.filenames.clone(),
+        domain: args.domain.clone(),
         mesh_config: args.mesh_config.clone(),
         virtual_service_merge: args.virtual_service_merge,
     };

@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use pilothouse_core::mesh::{MeshConfig, VirtualServiceMerge};
 use pilothouse_core::registry::{Origin, Problem, Value};
-use pilothouse_static::{File, Finding};
+use pilothouse_static::{DEFAULT_DOMAIN, File, Finding, Names};
 use pilothouse_xds::patch;
 
 use super::messages::{Message, Messages};
@@ -21,6 +21,10 @@ pub struct SourceArgs {
     /// A file, or a directory with all its files; `-` for the standard input. May be given several times.
     #[arg(short, long = "filename", required = true, num_args = 1.., value_name = "FILE|DIR")]
     pub filenames: Vec<PathBuf>,
+
+    /// What names of services end with, NAME.NAMESPACE.svc.DOMAIN, as discovery's --domain.
+    #[arg(long, default_value = DEFAULT_DOMAIN, value_name = "DOMAIN")]
+    pub domain: String,
 
     /// The file of mesh-wide settings, as discovery's --mesh-config.
     #[arg(long, alias = "meshConfig", value_name = "FILE")]
@@ -56,20 +60,21 @@ impl Sources {
     pub(super) fn read(args: &SourceArgs, input: &mut dyn Read) -> Result<Self> {
         let mut sources = Self::default();
         let mut seen = BTreeSet::new();
+        let names = Names::new(&args.domain);
         for path in &args.filenames {
             let files = if path == Path::new("-") {
                 let mut text = String::new();
                 input
                     .read_to_string(&mut text)
                     .context("cannot read the standard input")?;
-                vec![pilothouse_static::read_text("<stdin>", &text)]
+                vec![pilothouse_static::read_manifests("<stdin>", &text, &names)]
             } else if path.is_dir() {
-                match pilothouse_static::read(path) {
+                match pilothouse_static::read(path, &names) {
                     Ok(files) => files,
                     Err(error) => sources.unreadable(path, &error),
                 }
             } else {
-                match pilothouse_static::read_file(path) {
+                match pilothouse_static::read_file(path, &names) {
                     Ok(file) => vec![file],
                     Err(error) => sources.unreadable(path, &error),
                 }
