@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use pilothouse_process::collateral::{self, CollateralArgs, CompletionArgs};
 
+use crate::crds::{self, CrdsArgs};
 use crate::diff::{self, DiffArgs};
 use crate::explain::{self, ExplainArgs};
 use crate::inspect::proxy_config::{self, ProxyConfigArgs};
@@ -102,6 +103,9 @@ pub enum Command {
     Delete(DeleteArgs),
 
     #[allow(missing_docs, reason = "documented on its type")]
+    Crds(CrdsArgs),
+
+    #[allow(missing_docs, reason = "documented on its type")]
     Version(VersionArgs),
 
     /// Print a script with which a shell completes command lines.
@@ -141,6 +145,7 @@ pub async fn run(line: CommandLine, out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Apply(args) => keys::apply(args, out, err).await,
         Command::Get(args) => keys::get(args, out, err).await,
         Command::Delete(args) => keys::delete(args, out).await,
+        Command::Crds(args) => crds::run(&args, out, err),
         Command::Completion(args) => {
             out.write_all(&collateral::completion(args.shell, CommandLine::command()))?;
             Ok(0)

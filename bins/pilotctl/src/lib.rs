@@ -4,6 +4,7 @@
 //! here decides what a proxy gets.
 
 pub mod cli;
+pub mod crds;
 pub mod diff;
 pub mod explain;
 pub mod inspect;
