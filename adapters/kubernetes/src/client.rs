@@ -93,7 +93,7 @@ impl Access {
     /// Nothing says where an API server is, or what does is wrong.
     pub async fn client(&self) -> Result<Client, AccessError> {
         let (config, from) = self.find(&Surroundings::of_process()).await?;
-        tracing::info!(target: "kubernetes", server = %config.cluster_url, %from, "the Kubernetes API server");
+        tracing::info!(target: "kube", server = %config.cluster_url, %from, "the Kubernetes API server");
         self.client_of(config, &from)
     }
 
@@ -150,7 +150,7 @@ impl Access {
 
     fn client_of(&self, mut config: Config, from: &str) -> Result<Client, AccessError> {
         if let Some(proxy) = &config.proxy_url {
-            tracing::warn!(target: "kubernetes", %proxy, %from, "the API server is reached without the proxy: none is supported");
+            tracing::warn!(target: "kube", %proxy, %from, "the API server is reached without the proxy: none is supported");
         }
         if let Ok(agent) = HeaderValue::from_str(&self.user_agent) {
             config.headers.push((USER_AGENT, agent));
