@@ -22,6 +22,7 @@ use pilothouse_core::readiness::{Guard, Readiness};
 use pilothouse_core::registry::{Need, Registry};
 use pilothouse_core::store::{self, Store, StoreHandle};
 use pilothouse_core::supervisor::{self, Supervisor};
+use pilothouse_kubernetes::{KubernetesRegistry, MeshConfigs};
 use pilothouse_static::{StaticConfig, StaticRegistry};
 use pilothouse_xds::metrics::Metrics;
 use pilothouse_xds::publisher::Publisher;
@@ -52,6 +53,8 @@ pub struct App {
     config: Config,
     log: Control,
     registries: Vec<Arc<dyn Registry>>,
+    /// Tells registries the settings of the mesh, once they are known.
+    meshes: watch::Sender<Option<Arc<MeshConfig>>>,
     store: Store,
     handle: StoreHandle,
     starting: Guard,
@@ -82,11 +85,11 @@ impl App {
     /// # Errors
     /// A socket cannot be bound, or a source cannot be read at all.
     pub async fn bind(config: Config, log: Control) -> Result<Self> {
-        let registries = config
-            .sources
-            .iter()
-            .map(|source| registry(source, &config))
-            .collect::<Result<Vec<_>>>()?;
+        let meshes = watch::Sender::default();
+        let mut registries = Vec::new();
+        for source in &config.sources {
+            registries.push(registry(source, &config, meshes.subscribe()).await?);
+        }
         let readiness = Readiness::new();
         let starting = readiness.guard("start");
         let settings = store::Settings {
@@ -119,6 +122,7 @@ impl App {
             config,
             log,
             registries,
+            meshes,
             store,
             handle,
             starting,
@@ -185,18 +189,23 @@ impl App {
                 ..config
             })
         };
-        handle.set_mesh_config(settings(MeshConfig::default()));
+        let default = settings(MeshConfig::default());
+        handle.set_mesh_config(Arc::clone(&default));
         let file = config.mesh_config.as_deref().map(MeshConfigFile::new);
+        let meshes = self.meshes;
+        if file.is_none() {
+            meshes.send_replace(Some(default));
+        }
         if let Some(file) = file.clone() {
             let waiting = readiness.guard(format!("mesh config {}", file.path().display()));
             let (handle, ending) = (handle.clone(), end.clone());
             tasks.spawn("mesh config", async move {
-                file.follow(
-                    waiting,
-                    |config| handle.set_mesh_config(settings(config)),
-                    ending,
-                )
-                .await;
+                let apply = |config| {
+                    let config = settings(config);
+                    meshes.send_replace(Some(Arc::clone(&config)));
+                    handle.set_mesh_config(config);
+                };
+                file.follow(waiting, apply, ending).await;
                 Ok(())
             });
         }
@@ -304,6 +313,10 @@ impl App {
                 Source::Static { dir, .. } => {
                     tracing::info!(registry = %format!("Static/{}", self.config.cluster_id), dir = %absolute(dir), "watching");
                 }
+                Source::Kubernetes { config, .. } => {
+                    let namespace = config.namespace.as_ref().map(ToString::to_string);
+                    tracing::info!(registry = %config.id(), namespace, "watching");
+                }
                 Source::Consul { config, client } => {
                     tracing::info!(registry = %config.id(), address = %client.address, datacenter = config.datacenter, "watching");
                 }
@@ -320,9 +333,21 @@ impl App {
     }
 }
 
-fn registry(source: &Source, config: &Config) -> Result<Arc<dyn Registry>> {
+async fn registry(
+    source: &Source,
+    config: &Config,
+    meshes: MeshConfigs,
+) -> Result<Arc<dyn Registry>> {
     let (dir, awaited) = match source {
         Source::Static { dir, awaited } => (dir, awaited),
+        Source::Kubernetes { config, access } => {
+            let client = access.client().await?;
+            return Ok(Arc::new(KubernetesRegistry::new(
+                (**config).clone(),
+                client,
+                meshes,
+            )));
+        }
         Source::Consul { config, client } => {
             let client = Arc::new(Client::new((**client).clone()));
             return Ok(Arc::new(ConsulRegistry::new((**config).clone(), client)));

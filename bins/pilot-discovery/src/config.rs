@@ -4,6 +4,7 @@
 mod args;
 mod consul;
 mod inert;
+mod kubernetes;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use pilothouse_consul::{ConsulConfig, client};
 use pilothouse_core::debounce;
 use pilothouse_core::mesh::VirtualServiceMerge;
 use pilothouse_core::store::GuardSettings;
+use pilothouse_kubernetes::{Access, KubernetesConfig};
 use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::value::ListenAddr;
 use pilothouse_process::version::VersionArgs;
@@ -54,6 +56,8 @@ pub struct Config {
     pub scope_gateways: bool,
     /// The name of the cluster that the sources belong to.
     pub cluster_id: String,
+    /// The namespace of the control plane itself, on platforms that have some.
+    pub namespace: String,
     /// What names of services end with, where the platform's are `NAME.NAMESPACE.svc.DOMAIN`.
     pub domain: String,
     /// Whether to become ready although there are policies that nothing enforces.
@@ -83,7 +87,7 @@ pub struct Config {
 }
 
 /// A registry to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// A directory of YAML.
     Static {
@@ -91,6 +95,13 @@ pub enum Source {
         dir: PathBuf,
         /// Whether it may be absent at start, and is waited for then.
         awaited: bool,
+    },
+    /// What the API server of a cluster holds.
+    Kubernetes {
+        /// What is read.
+        config: Box<KubernetesConfig>,
+        /// Whom to ask.
+        access: Box<Access>,
     },
     /// One datacenter of a Consul.
     Consul {
@@ -145,6 +156,7 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
                 dir: args.config_dir.clone().unwrap_or_else(|| CONFIG_DIR.into()),
                 awaited: args.config_dir.is_none(),
             }],
+            Platform::Kubernetes => vec![args.kubernetes.source(&args.cluster_id, &args.domain)],
             Platform::Consul => args.consul.sources(&args.cluster_id)?,
         };
         for source in of_platform {
@@ -174,6 +186,7 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
             .mesh_config
             .or_else(|| Path::new(MESH_CONFIG).exists().then(|| MESH_CONFIG.into())),
         cluster_id: args.cluster_id,
+        namespace: args.kubernetes.namespace(),
         domain: args.domain,
         virtual_service_merge: args.virtual_service_merge,
         scope_gateways: args.scope_gateway_to_namespace,

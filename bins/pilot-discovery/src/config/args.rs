@@ -43,6 +43,9 @@ pub(super) enum Platform {
     /// A directory of YAML.
     #[value(name = "Static")]
     Static,
+    /// The API server of a cluster.
+    #[value(name = "Kubernetes")]
+    Kubernetes,
     /// The catalog and the key-value store of a Consul.
     #[value(name = "Consul")]
     Consul,
@@ -112,15 +115,19 @@ pub(super) struct DiscoveryArgs {
     )]
     pub domain: String,
 
-    /// The name of the cluster that the registries belong to.
+    /// The name of the cluster that the registries belong to, as CLUSTER_ID in the environment says it.
     #[arg(
         long,
         aliases = ["clusterID", "clusterId"],
+        env = "CLUSTER_ID",
         default_value = "default",
         value_name = "NAME",
         help_heading = "Sources"
     )]
     pub cluster_id: String,
+
+    #[command(flatten)]
+    pub kubernetes: super::kubernetes::KubernetesArgs,
 
     #[command(flatten)]
     pub consul: super::consul::ConsulArgs,

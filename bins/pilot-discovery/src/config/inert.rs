@@ -2,25 +2,23 @@
 
 use pilothouse_process::inert::{
     Inert, LOG_CALLER, LOG_ROTATE, LOG_ROTATE_MAX_AGE, LOG_ROTATE_MAX_BACKUPS, LOG_ROTATE_MAX_SIZE,
-    short, switch, value,
+    switch, value,
 };
 
-const KUBERNETES: &str = "no Kubernetes registry is part of this binary";
+const CLUSTERS: &str = "further clusters are described by secrets with the label istio/multiCluster=true in --namespace";
 const PLAINTEXT: &str = "proxies are served in plaintext on --grpc-addr";
 const INJECTION: &str = "no injection or validation webhook is served";
 
 /// Every such flag, in the order of the documentation.
 pub const INERT: &[Inert] = &[
-    value("kubeconfig", KUBERNETES),
-    short('n', value("namespace", KUBERNETES)),
-    short('a', value("appNamespace", KUBERNETES)),
-    value("cniNamespace", KUBERNETES),
-    value("resync", KUBERNETES),
-    value("clusterRegistriesConfigMap", KUBERNETES),
-    value("clusterRegistriesNamespace", KUBERNETES),
-    value("clusterAliases", KUBERNETES),
-    value("kubernetesApiQPS", KUBERNETES),
-    value("kubernetesApiBurst", KUBERNETES),
+    value("cniNamespace", "no CNI plug-in is part of this project"),
+    value(
+        "resync",
+        "API servers are watched: nothing is read again at intervals",
+    ),
+    value("clusterRegistriesConfigMap", CLUSTERS),
+    value("clusterRegistriesNamespace", CLUSTERS),
+    value("clusterAliases", "a cluster has one name"),
     value(
         "consulserverInterval",
         "Consul is not asked at intervals: its queries wait for changes",

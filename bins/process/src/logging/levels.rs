@@ -71,6 +71,11 @@ pub const SCOPES: &[Scope] = &[
         ],
     },
     Scope {
+        name: "kube",
+        about: "the registry Kubernetes: watches, what is written to clusters",
+        targets: &["kube", "kubernetes", "pilothouse_kubernetes"],
+    },
+    Scope {
         name: "consul",
         about: "the registry Consul",
         targets: &["consul", "pilothouse_consul"],
