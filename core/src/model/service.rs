@@ -115,6 +115,11 @@ impl AutomaticAddress {
             v6: v6.into(),
         })
     }
+
+    /// Whether both are of the blocks that automatic addresses are taken from, at whatever place.
+    pub fn is_in_range(&self) -> bool {
+        self.v4.octets().starts_with(&[240, 240]) && self.v6.segments().starts_with(&[0x2001, 2, 0])
+    }
 }
 
 /// A service after its sources have been joined.
@@ -134,7 +139,7 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Virtual addresses by cluster, in the order as declared. The empty cluster holds those that count everywhere.
     pub addresses: BTreeMap<ClusterId, Vec<Cidr>>,
-    /// The address that the store has given it, as it states none. What a registry says here does not count.
+    /// The address that the store has given it, as it states none.
     pub automatic: Option<AutomaticAddress>,
     /// How its endpoints are found.
     pub resolution: Resolution,

@@ -1,5 +1,6 @@
 //! Objects as adapters write them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{
-    Endpoint, Labels, Namespace, NamespaceName, Network, Node, Service, ServiceKey, Workload,
+    AutomaticAddress, Endpoint, Host, Labels, Namespace, NamespaceName, Network, Node, Service, ServiceKey, Workload,
 };
 use crate::rules::RuleSpec;
 
@@ -119,6 +120,10 @@ pub struct Meta {
     /// What names of hosts without a dot in the object are completed with: what follows the name of a service in the platform's
     /// names of hosts, such as `shop.svc.cluster.local` or `service.consul`. `None` where the platform has no such names.
     pub domain: Option<Arc<str>>,
+    /// The automatic addresses that the platform keeps with the object, by host: they are given again. They are no part of what the
+    /// object says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_addresses: Option<Arc<BTreeMap<Host, AutomaticAddress>>>,
 }
 
 impl Meta {
@@ -135,6 +140,7 @@ impl Meta {
             generation: 0,
             created: None,
             domain: None,
+            kept_addresses: None,
         }
     }
 }

@@ -95,6 +95,7 @@ fn conflict(service: &Service, other: &Service) -> Option<String> {
 }
 
 fn unite(service: &mut Service, other: &Service) {
+    service.automatic = service.automatic.or(other.automatic);
     for port in &other.ports {
         if service.port(port.port).is_none() {
             service.ports.push(port.clone());

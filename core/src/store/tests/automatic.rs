@@ -1,9 +1,11 @@
 //! Automatic addresses, as readers of the mesh see them.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::build::{key, object, service};
@@ -11,6 +13,7 @@ use super::{Running, replace, start};
 use crate::model::AutomaticAddress;
 use crate::registry::{Need, Object, RegistryId, Value};
 use crate::rules::RuleSpec;
+use crate::store::join::places;
 
 /// Three names that have their first place in common, found by trying.
 const ALIKE: [&str; 3] = ["h52", "h285", "h1687"];
@@ -196,4 +199,136 @@ async fn nothing_is_given_before_everything_is_there() {
     let _third = running.registry("third");
     replace(&required, "more", vec![entry("db", 1)]).await;
     assert!(address(&running, "db").await.is_some());
+}
+
+/// The object with these addresses kept, at these places.
+fn keeping(mut object: Object, kept: &[(&str, u16)]) -> Object {
+    let kept = kept
+        .iter()
+        .map(|(name, place)| (key(name).host, AutomaticAddress::at(*place).unwrap()));
+    object.meta.kept_addresses = Some(Arc::new(kept.collect()));
+    object
+}
+
+fn at(place: u16) -> Ipv4Addr {
+    AutomaticAddress::at(place).unwrap().v4
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_given_again() {
+    let running = with(vec![
+        keeping(entry("web", 2), &[("web", 7), ("other", 9)]),
+        entry("db", 1),
+    ])
+    .await;
+    assert_eq!(v4(&running, "web").await, at(7));
+    assert_eq!(
+        v4(&running, "db").await,
+        v4(&with(vec![entry("db", 1)]).await, "db").await
+    );
+    let own = json!({"addresses": ["10.1.1.1"]});
+    let stated = keeping(entry_with("web", 2, own), &[("web", 7)]);
+    let running = with(vec![stated]).await;
+    assert_eq!(address(&running, "web").await, None, "it states its own");
+
+    let mut odd = entry("web", 2);
+    let elsewhere = AutomaticAddress {
+        v4: Ipv4Addr::new(10, 0, 0, 1),
+        ..AutomaticAddress::at(3).unwrap()
+    };
+    odd.meta.kept_addresses = Some(Arc::new([(key("web").host, elsewhere)].into()));
+    let running = with(vec![odd]).await;
+    let first = with(vec![entry("web", 2)]).await;
+    assert_eq!(
+        v4(&running, "web").await,
+        v4(&first, "web").await,
+        "not of the block for automatic addresses"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_with_two_is_the_older_ones() {
+    let kept = |name: &str, age| keeping(entry(name, age), &[(name, 7)]);
+    let check = async |running: &Running, expected: &[(&str, bool)]| {
+        for (name, has) in expected {
+            assert_eq!(v4(running, name).await == at(7), *has, "{name}");
+        }
+    };
+    let running = with(vec![kept("web", 2), kept("db", 1)]).await;
+    check(&running, &[("web", false), ("db", true)]).await;
+    let updates = running.registry("a");
+    replace(&updates, "more", vec![kept("cache", 0)]).await;
+    check(&running, &[("web", false), ("db", false), ("cache", true)]).await;
+    // With the oldest gone, the next has it.
+    replace(&updates, "more", vec![]).await;
+    check(&running, &[("web", false), ("db", true)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_replica_keeps_goes_before_what_was_given() {
+    let running = with(vec![entry("web", 1), entry("db", 1)]).await;
+    let (web, db) = (v4(&running, "web").await, v4(&running, "db").await);
+    let updates = running.registry("a");
+    let place = (0..AutomaticAddress::COUNT).find(|place| at(*place) == web);
+    // The address of one is kept with the other, which then has it.
+    let kept = keeping(entry("db", 1), &[("db", place.unwrap())]);
+    replace(&updates, "all", vec![entry("web", 1), kept]).await;
+    assert_eq!(v4(&running, "db").await, web);
+    assert!(![web, db].contains(&v4(&running, "web").await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeping_what_was_given_changes_nothing() {
+    let running = with(vec![entry("web", 1)]).await;
+    let web = v4(&running, "web").await;
+    let place = (0..AutomaticAddress::COUNT).find(|place| at(*place) == web);
+    let mut changes = running.handle.subscribe();
+    let kept = keeping(entry("web", 1), &[("web", place.unwrap())]);
+    replace(&running.registry("a"), "all", vec![kept]).await;
+    assert_eq!(v4(&running, "web").await, web);
+    assert!(changes.take().is_none(), "nobody is woken");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_in_which_kept_addresses_come_does_not_matter(
+        all in prop::collection::vec((0i64..3, prop::option::of(0u16..6)), 8),
+        order in Just((0..8usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let object = |n: usize| {
+            let name = format!("s{n}");
+            let (age, kept) = all[n];
+            let object = entry(&name, age);
+            match kept {
+                // Of the places of others, so that some have to go.
+                Some(kept) => {
+                    let address = places(&key(&format!("s{kept}"))).next().unwrap();
+                    let mut object = object;
+                    object.meta.kept_addresses = Some(Arc::new([(key(&name).host, address)].into()));
+                    object
+                }
+                None => object,
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let (together, one_by_one) = runtime.block_on(async {
+            let together = with((0..8).map(object).collect()).await;
+            let running = with(vec![]).await;
+            let updates = running.registry("a");
+            for n in order {
+                replace(&updates, &format!("set{n}"), vec![object(n)]).await;
+            }
+            let mut found = (Vec::new(), Vec::new());
+            for n in 0..8 {
+                found.0.push(v4(&together, &format!("s{n}")).await);
+                found.1.push(v4(&running, &format!("s{n}")).await);
+            }
+            found
+        });
+        let unique: std::collections::BTreeSet<_> = together.iter().collect();
+        prop_assert_eq!(unique.len(), 8);
+        prop_assert_eq!(together, one_by_one);
+    }
 }
