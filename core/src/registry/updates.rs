@@ -143,9 +143,15 @@ impl Tx {
     }
 
     /// The same, where reading again proves nothing, such as a token that has lost rights: what this transaction removes is held
-    /// until a person confirms it, or a later transaction that is not doubtful states the set.
+    /// until a person confirms it, or a later transaction states the set without doubt.
     pub fn doubtful_until_confirmed(&mut self, why: String) {
         self.doubt(why, true);
+    }
+
+    /// States that what waits for a person's word may be there still: of the sets that this transaction replaces, what is held
+    /// until it is confirmed stays held. Once it has been confirmed this says nothing.
+    pub fn still_doubtful(&mut self) {
+        self.transaction.still_doubtful = true;
     }
 
     fn doubt(&mut self, why: String, only_by_person: bool) {
@@ -264,6 +270,7 @@ pub(crate) enum Command {
 pub(crate) struct Transaction {
     pub(crate) ops: Vec<Op>,
     pub(crate) doubtful: Option<Doubt>,
+    pub(crate) still_doubtful: bool,
 }
 
 /// Why what a transaction removes may not be gone.

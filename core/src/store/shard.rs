@@ -84,6 +84,8 @@ struct Ended {
 struct Held {
     since: Instant,
     why: Arc<str>,
+    /// Reading it again proves nothing.
+    only_by_person: bool,
     next: Option<Arc<Object>>,
 }
 
@@ -117,7 +119,7 @@ impl Shard {
         now: Instant,
         settings: &Settings,
     ) -> Vec<Effect> {
-        let doubt = transaction.doubtful.take();
+        let (doubt, still) = (transaction.doubtful.take(), transaction.still_doubtful);
         let staged = staged::stage(transaction, &settings.checks);
         self.committed = Some(now);
         self.set_failing(None, None);
@@ -129,7 +131,7 @@ impl Shard {
             .iter()
             .filter(|(_, staged)| staged.replaced)
             .map(|(id, _)| id);
-        let changes = self.guarded(replaced, changes, doubt, now, &settings.guard);
+        let changes = self.guarded(replaced, changes, doubt, still, now, &settings.guard);
         let effects = self.apply(changes);
         for (id, staged) in staged {
             self.note(&id, staged, now);
@@ -147,7 +149,7 @@ impl Shard {
             self.forget_notes(id);
             changes.extend(self.removal(id));
         }
-        let changes = self.guarded(&old, changes, None, now, guard);
+        let changes = self.guarded(&old, changes, None, false, now, guard);
         let effects = self.apply(changes);
         old.iter().for_each(|id| self.drop_if_empty(id));
         effects

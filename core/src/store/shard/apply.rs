@@ -66,6 +66,7 @@ impl Shard {
         replaced: impl IntoIterator<Item = &'a SetId>,
         changes: Vec<Change>,
         doubt: Option<Doubt>,
+        still: bool,
         now: Instant,
         guard: &GuardSettings,
     ) -> Vec<Change> {
@@ -74,7 +75,8 @@ impl Shard {
         for id in replaced {
             if let Some(set) = self.sets.get_mut(id) {
                 let held = mem::take(&mut set.held).into_iter();
-                earlier.extend(held.map(|(key, held)| ((id.clone(), key), held.since)));
+                let since = |held: Held| (held.since, held.only_by_person.then_some(held.why));
+                earlier.extend(held.map(|(key, held)| ((id.clone(), key), since(held))));
             }
         }
         for change in changes.iter().filter(|change| !change.replaced) {
@@ -90,15 +92,11 @@ impl Shard {
                 only_by_person: false,
             })
         });
-        let Some(Doubt {
-            why,
-            only_by_person,
-        }) = doubt
-        else {
+        let still = still && guard.enabled;
+        if doubt.is_none() && !(still && earlier.values().any(|(_, why)| why.is_some())) {
             return changes;
-        };
-
-        let why: Arc<str> = why.into();
+        }
+        let doubt = doubt.map(|doubt| (Arc::<str>::from(doubt.why), doubt.only_by_person));
         let moved: BTreeSet<_> = changes
             .iter()
             .filter(|change| change.next.is_some())
@@ -106,18 +104,29 @@ impl Shard {
             .collect();
         let (mut allowed, mut held, mut is_new) = (Vec::new(), 0, false);
         for change in changes {
-            let since = earlier.remove(&(change.set.clone(), change.key.clone()));
+            let earlier = earlier.remove(&(change.set.clone(), change.key.clone()));
+            let since = earlier.as_ref().map(|(since, _)| *since);
+            let (why, only_by_person) = match (earlier.and_then(|(_, why)| why), &doubt) {
+                (Some(why), _) if still => (why, true),
+                (_, Some((why, only_by_person))) => (Arc::clone(why), *only_by_person),
+                (_, None) => {
+                    allowed.push(change);
+                    continue;
+                }
+            };
+            let in_doubt = is_doubted || only_by_person;
             let agreed =
                 !only_by_person && since.is_some_and(|since| now - since >= guard.confirm_after);
             let is_move = change.next.is_none() && moved.contains(&change.key);
-            if agreed || is_move || !self.loses(&change, is_doubted) {
+            if agreed || is_move || !self.loses(&change, in_doubt) {
                 allowed.push(change);
             } else if let Some(set) = self.sets.get_mut(&change.set) {
                 held += 1;
                 is_new |= since.is_none();
                 let held = Held {
                     since: since.unwrap_or(now),
-                    why: Arc::clone(&why),
+                    why,
+                    only_by_person,
                     next: change.next,
                 };
                 set.held.insert(change.key, held);
@@ -126,7 +135,10 @@ impl Shard {
         if held > 0 {
             self.may_hold = true;
         }
-        if is_new && only_by_person {
+        let Some((why, only_by_person)) = doubt.filter(|_| is_new) else {
+            return allowed;
+        };
+        if only_by_person {
             tracing::error!(
                 target: "model",
                 registry = %self.id,
@@ -134,7 +146,7 @@ impl Shard {
                 %why,
                 "loss held: what was known stays until an operator confirms that it has gone, or it is seen again",
             );
-        } else if is_new {
+        } else {
             tracing::error!(
                 target: "model",
                 registry = %self.id,

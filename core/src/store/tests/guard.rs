@@ -252,8 +252,18 @@ async fn what_only_a_person_confirms_is_held_however_often_it_is_read() {
     assert_eq!(held(&running).await, None, "it is seen again");
 
     narrowed(services(1)).await;
+    let still = async |objects: Vec<Object>| {
+        let mut tx = updates.begin();
+        tx.replace(SetId::new("all"), objects);
+        tx.still_doubtful();
+        tx.commit().await.unwrap();
+        count(&running).await
+    };
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(still(services(1)).await, 2);
     assert!(running.handle.confirm(updates.id()).await.unwrap());
-    assert_eq!(count(&running).await, 1);
+    assert_eq!(still(services(1)).await, 1);
+    assert_eq!(still(vec![]).await, 0, "what is lost later has gone");
 }
 
 #[tokio::test(start_paused = true)]

@@ -320,6 +320,7 @@ fn transaction(step: &Step) -> Option<Transaction> {
     Some(Transaction {
         ops,
         doubtful: None,
+        still_doubtful: false,
     })
 }
 
