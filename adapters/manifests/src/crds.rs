@@ -34,9 +34,11 @@ pub struct Crd {
     pub document: Value,
 }
 
-/// The definitions of all kinds of rules, ordered by kind.
+/// The definitions of all kinds of rules but those that Kubernetes has itself, ordered by kind.
 pub fn crds() -> Vec<Crd> {
-    let mut all: Vec<_> = rules::kinds().iter().filter_map(crd).collect();
+    let kinds = rules::kinds().iter();
+    let undefined = kinds.filter(|kind| !kind.is_of_kubernetes());
+    let mut all: Vec<_> = undefined.filter_map(crd).collect();
     all.sort_by_key(|crd| crd.kind);
     all
 }

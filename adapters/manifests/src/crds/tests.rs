@@ -45,6 +45,17 @@ fn summary(crd: &Crd) -> String {
 }
 
 #[test]
+fn every_kind_is_defined() {
+    let kinds = rules::kinds()
+        .iter()
+        .filter(|kind| !kind.is_of_kubernetes());
+    let mut kinds: Vec<_> = kinds.map(|kind| kind.name).collect();
+    kinds.sort_unstable();
+    let defined: Vec<_> = crds().iter().map(|crd| crd.kind).collect();
+    assert_eq!(defined, kinds);
+}
+
+#[test]
 fn users_find_the_names_that_they_know() {
     let all: Vec<_> = crds().iter().map(summary).collect();
     assert_eq!(

@@ -197,7 +197,8 @@ mod described {
 
     #[test]
     fn the_types_have_the_fields_that_are_read_and_each_is_documented() {
-        for kind in kinds() {
+        // Kubernetes describes its own kinds.
+        for kind in kinds().iter().filter(|kind| !kind.is_of_kubernetes()) {
             let schema = schema(kind);
             let documented = documented(kind.name).unwrap_or_default();
             compare(&schema, &documented, kind.name);
