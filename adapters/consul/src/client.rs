@@ -21,10 +21,11 @@ mod error;
 mod model;
 mod query;
 mod request;
+mod rights;
 mod settings;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -35,6 +36,7 @@ pub use error::Error;
 pub use model::{Check, Instance, KvPair, Locality, Node, Port, Service, TaggedAddress, Weights};
 pub use query::{Block, Consistency, Query};
 pub use request::Client;
+pub use rights::Readable;
 pub use settings::{Credentials, Settings, SettingsError, Token};
 
 /// What a reader of the catalog asks Consul.
@@ -52,6 +54,14 @@ pub trait ConsulApi: Debug + Send + Sync {
 
     /// The names of all datacenters, the nearest first: `GET /v1/catalog/datacenters`.
     async fn datacenters(&self) -> Result<Vec<String>, Error>;
+
+    /// Which of these the token may not read: `POST /v1/internal/acl/authorize`, which Consul's own pages ask (1.7), and which its
+    /// documentation does not promise. Without ACLs all may be read. `None`: the agent does not say.
+    async fn unreadable(
+        &self,
+        what: &BTreeSet<Readable>,
+        query: &Query,
+    ) -> Result<Option<BTreeSet<Readable>>, Error>;
 
     /// Everything below a prefix of the key-value store, by key. A prefix under which nothing stands is empty.
     async fn list(&self, prefix: &str, query: &Query) -> Result<Answer<Vec<KvPair>>, Error>;

@@ -7,13 +7,14 @@
 //!   rules ── keys below a prefix ──────────────┘
 //! ```
 //!
-//! Every loop asks, judges whether the answer is the truth ([`trust`]), states it, and asks again no sooner than its pace allows
-//! ([`pace`]). What is not believed, or fails, leaves everything as it is and is reported with its set.
+//! Every loop asks, judges whether the answer is the truth ([`trust`], [`rights`]), states it, and asks again no sooner than its pace
+//! allows ([`pace`]). What is not believed, or fails, leaves everything as it is and is reported with its set.
 
 mod catalog;
 mod first;
 mod follow;
 mod pace;
+mod rights;
 mod rules;
 mod service;
 mod slots;

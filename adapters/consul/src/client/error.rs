@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use thiserror::Error;
 
+use super::tls;
+
 /// How much of a body is shown.
 const SHOWN: usize = 200;
 
@@ -12,7 +14,7 @@ const SHOWN: usize = 200;
 #[derive(Debug, Error)]
 pub enum Error {
     /// There is no connection.
-    #[error("{request}: {address} cannot be reached")]
+    #[error("{request}: {address} cannot be reached{}", tls::hint(&**source))]
     Connect {
         /// Method and path.
         request: String,

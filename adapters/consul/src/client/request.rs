@@ -1,6 +1,6 @@
 //! Requests over HTTP/1.1: one under way per connection, no more than permitted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::connect::Connector;
-use super::{Address, Answer, ConsulApi, Error, Instance, KvPair, Query, Settings, Token};
+use super::rights::{self, Question, Said};
+use super::{
+    Address, Answer, ConsulApi, Error, Instance, KvPair, Query, Readable, Settings, Token,
+};
 
 /// The largest answer that is read.
 const MAX_BODY: usize = 64 << 20;
@@ -32,6 +35,9 @@ const IDLE: Duration = Duration::from_secs(30);
 const INDEX: &str = "x-consul-index";
 /// The body of an answer without values.
 const NO_VALUES: Bytes = Bytes::from_static(b"[]");
+/// Where rights are asked for, and what is said there where all may read everything.
+const AUTHORIZE: &str = "/v1/internal/acl/authorize";
+const NO_ACLS: &str = "ACL support disabled";
 /// A filter that no check passes.
 const NOTHING: &str = "CheckID == \"\"";
 
@@ -259,6 +265,46 @@ impl ConsulApi for Client {
         Ok(answer.value)
     }
 
+    async fn unreadable(
+        &self,
+        what: &BTreeSet<Readable>,
+        query: &Query,
+    ) -> Result<Option<BTreeSet<Readable>>, Error> {
+        // What is in any of several namespaces cannot be asked for.
+        if query.namespace == "*" {
+            return Ok(None);
+        }
+        let all: Vec<&Readable> = what.iter().collect();
+        let mut denied = BTreeSet::new();
+        for some in all.chunks(rights::AT_ONCE) {
+            let questions: Vec<_> = some
+                .iter()
+                .map(|what| Question::about(what, query))
+                .collect();
+            match self.authorize(&questions, query).await {
+                Ok(said) => match rights::denied(some, &said) {
+                    Some(some) => denied.extend(some),
+                    None => return Ok(None),
+                },
+                Err(Error::Status { body, .. }) if body.contains(NO_ACLS) => {
+                    return Ok(Some(BTreeSet::new()));
+                }
+                Err(Error::Status { status, .. })
+                    if matches!(
+                        status,
+                        StatusCode::NOT_FOUND
+                            | StatusCode::METHOD_NOT_ALLOWED
+                            | StatusCode::BAD_REQUEST
+                    ) =>
+                {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(denied))
+    }
+
     async fn list(&self, prefix: &str, query: &Query) -> Result<Answer<Vec<KvPair>>, Error> {
         let mut path = "/v1/kv/".to_owned();
         escape(prefix, true, &mut path);
@@ -291,6 +337,32 @@ impl ConsulApi for Client {
 }
 
 impl Client {
+    async fn authorize(
+        &self,
+        questions: &[Question<'_>],
+        query: &Query,
+    ) -> Result<Vec<Said>, Error> {
+        let cannot = |source| Error::Decode {
+            request: format!("POST {AUTHORIZE}"),
+            source,
+        };
+        let body = serde_json::to_vec(questions).map_err(cannot)?;
+        let mut parameters = Vec::new();
+        if !query.datacenter.is_empty() {
+            parameters.push(("dc", query.datacenter.clone()));
+        }
+        let (_, body) = self
+            .send(
+                Method::POST,
+                AUTHORIZE,
+                parameters,
+                body.into(),
+                Duration::ZERO,
+            )
+            .await?;
+        serde_json::from_slice(&body).map_err(cannot)
+    }
+
     async fn change(
         &self,
         method: Method,

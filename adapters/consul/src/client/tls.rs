@@ -1,5 +1,6 @@
 //! The client's side of TLS, from files that may change: they are read for each connection.
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
 
 use super::Settings;
 
@@ -38,6 +42,51 @@ pub(super) fn client_config(settings: &Settings) -> io::Result<ClientConfig> {
                 .with_client_auth_cert(certificates(chain)?, key)
                 .map_err(|error| of(chain, error))
         }
+    }
+}
+
+/// What to do about a handshake that has failed, if that is why something has.
+pub(super) fn hint(mut error: &(dyn Error + 'static)) -> &'static str {
+    loop {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(error) = inner.or_else(|| error.downcast_ref::<rustls::Error>()) {
+            return of_handshake(error);
+        }
+        match error.source() {
+            Some(source) => error = source,
+            None => return "",
+        }
+    }
+}
+
+fn of_handshake(error: &rustls::Error) -> &'static str {
+    use AlertDescription as Alert;
+    use CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => {
+            " (its certificate is of another authority: name the right one with CONSUL_CACERT)"
+        }
+        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            " (its certificate has expired: give it a new one)"
+        }
+        rustls::Error::InvalidCertificate(
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. },
+        ) => " (its certificate bears another name: say which with CONSUL_TLS_SERVER_NAME)",
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::HandshakeFailure,
+        ) => {
+            " (it asks for a client certificate of its own authority: give one with CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY)"
+        }
+        rustls::Error::InvalidMessage(_) => " (it does not speak TLS there: is it the right port?)",
+        _ => "",
     }
 }
 

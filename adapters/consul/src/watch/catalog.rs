@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use pilothouse_core::registry::{Closed, SetId, Updates};
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use super::follow::{Follow, Verdict};
 use super::service::{Watch, set_of};
 use super::slots::Slots;
 use super::{Ended, Shared, Unreadable, rules};
-use crate::client::{Answer, ConsulApi, Error};
+use crate::client::{Answer, ConsulApi, Error, Readable};
 use crate::config::ConsulConfig;
 use crate::map::Naming;
 
@@ -55,6 +56,7 @@ pub(crate) async fn watch(
         watched: BTreeMap::new(),
         loops: JoinSet::new(),
         removed: BTreeSet::new(),
+        hidden: BTreeSet::new(),
         has_servers: false,
     };
     loops.spawn(catalog.run(listed));
@@ -98,6 +100,9 @@ struct Catalog {
     loops: JoinSet<Result<(), Closed>>,
     /// The services that the last list lacked, until that is confirmed.
     removed: BTreeSet<String>,
+    /// The services that the list lacks because the token may not see them. They are followed all the same: what is lost with
+    /// that is seen there.
+    hidden: BTreeSet<Readable>,
     /// The catalog's own servers have been seen in the list.
     has_servers: bool,
 }
@@ -106,6 +111,7 @@ struct Catalog {
 struct Watched {
     gone: CancellationToken,
     ended: CancellationToken,
+    wake: Arc<Notify>,
 }
 
 impl Catalog {
@@ -153,13 +159,20 @@ impl Catalog {
             Err(error) => return Ok(Err(error.into())),
         };
         let names = &answer.value;
-        let is_partial = self.has_servers && !names.contains_key(SERVERS);
-        let lost: BTreeSet<_> = self
+        let lost = self
             .watched
             .keys()
-            .filter(|name| !names.contains_key(*name))
-            .cloned()
-            .collect();
+            .filter(|name| !names.contains_key(*name));
+        let lost: BTreeSet<String> = lost.cloned().collect();
+        let hidden = lost.iter().cloned().map(Readable::Service).collect();
+        let hidden = match self.shared.hidden(hidden, answer.filtered).await {
+            Ok(hidden) => hidden,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let is_hidden = |name: &str| hidden.contains(&Readable::Service(name.into()));
+        let is_partial = self.has_servers && !names.contains_key(SERVERS) && !is_hidden(SERVERS);
+        let lost: BTreeSet<String> = lost.into_iter().filter(|name| !is_hidden(name)).collect();
+        self.look_at(hidden);
         let same = lost.is_empty() && names.keys().all(|name| self.watched.contains_key(name));
         let doubt = match follow.judge(&answer, same, !lost.is_empty() || is_partial) {
             Verdict::Known => return Ok(Ok(())),
@@ -199,18 +212,33 @@ impl Catalog {
             return;
         }
         let (gone, ended) = (CancellationToken::new(), CancellationToken::new());
+        let wake = Arc::new(Notify::new());
         let watch = Watch {
             shared: self.shared.clone(),
             name: name.into(),
             pending: Some(self.first.expect()),
             gone: gone.clone(),
+            wake: wake.clone(),
         };
         let end = ended.clone().drop_guard();
         self.loops.spawn(async move {
             let _end = end;
             watch.run().await
         });
-        self.watched.insert(name.into(), Watched { gone, ended });
+        let watched = Watched { gone, ended, wake };
+        self.watched.insert(name.into(), watched);
+    }
+
+    /// Lets the loops of services find out that the token may not see them, or may again: Consul tells nobody of that.
+    fn look_at(&mut self, hidden: BTreeSet<Readable>) {
+        for what in hidden.symmetric_difference(&self.hidden) {
+            if let Readable::Service(name) = what
+                && let Some(watched) = self.watched.get(name)
+            {
+                watched.wake.notify_one();
+            }
+        }
+        self.hidden = hidden;
     }
 
     /// Ends the loops of services. When it returns, they write nothing more.

@@ -78,6 +78,17 @@ impl Follow {
         }
     }
 
+    /// What was stated is to be looked at again before long, although Consul will not say that anything has changed.
+    pub(super) fn look_again(&mut self) {
+        self.confirm
+            .get_or_insert_with(|| (Instant::now() + CONFIRM, None));
+    }
+
+    /// The next question is to be answered at once.
+    pub(super) fn anew(&mut self) {
+        self.index = None;
+    }
+
     /// Whether what was stated is to be stated again.
     pub(super) fn is_confirming(&self) -> bool {
         self.confirm.is_some()

@@ -1,6 +1,6 @@
 //! The loop of rules: everything below a prefix of the key-value store, one object per key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::registry::{Closed, Origin, Problem, SetId, Tx};
@@ -9,8 +9,8 @@ use tokio::time::sleep_until;
 
 use super::first::Pending;
 use super::follow::{Follow, Verdict};
-use super::{Shared, Unreadable};
-use crate::client::{Answer, Error, KvPair};
+use super::{Shared, Unreadable, rights};
+use crate::client::{Answer, Error, KvPair, Readable};
 
 /// The keys below a prefix.
 pub(super) struct Watch {
@@ -18,7 +18,7 @@ pub(super) struct Watch {
     prefix: String,
     /// Dropped with the first word about them.
     pending: Option<Pending>,
-    /// What is known, by key: when it was written.
+    /// What is known, by key: when it was written; 0 for what the token may not read, although it could.
     known: BTreeMap<String, u64>,
 }
 
@@ -81,6 +81,16 @@ impl Watch {
             Verdict::Untrue(why) => return Ok(Err(Unreadable::Untrue(why))),
             Verdict::State(doubt) => doubt,
         };
+        let lost = self.known.keys().filter(|key| written(key).is_none());
+        let lost: BTreeSet<&String> = lost.collect();
+        let hidden = lost.iter().map(|key| Readable::Key((*key).clone()));
+        let hidden = match self.shared.hidden(hidden.collect(), answer.filtered).await {
+            Ok(hidden) => hidden,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let (hidden_keys, gone): (BTreeSet<_>, BTreeSet<_>) = lost
+            .into_iter()
+            .partition(|key| hidden.contains(&Readable::Key((*key).clone())));
         let domain: Arc<str> = self.shared.naming.suffix().into();
         let mut tx = self.shared.updates.begin();
         tx.replace(set.clone(), Vec::new());
@@ -89,17 +99,26 @@ impl Watch {
                 state_key(&mut tx, pair, &domain);
             }
         }
-        for key in self.known.keys().filter(|key| written(key).is_none()) {
+        for key in gone {
             tx.replace(set_of(key), Vec::new());
         }
         if let Some(why) = doubt {
             tx.doubtful(why);
         }
         tx.commit().await?;
-        self.known = found
-            .iter()
-            .map(|(key, pair)| ((*key).to_owned(), pair.modify_index))
-            .collect();
+        if !hidden.is_empty() {
+            let mut tx = self.shared.updates.begin();
+            for key in &hidden_keys {
+                tx.replace(set_of(key), Vec::new());
+            }
+            tx.doubtful_until_confirmed(rights::why(&hidden));
+            tx.commit().await?;
+            follow.look_again();
+        }
+        let read = found.iter().map(|(key, pair)| (*key, pair.modify_index));
+        let unread = hidden_keys.iter().map(|key| (key.as_str(), 0));
+        let known = read.chain(unread).map(|(key, at)| (key.to_owned(), at));
+        self.known = known.collect();
         Ok(Ok(()))
     }
 }

@@ -1,8 +1,8 @@
 //! Whether an answer is the truth about the catalog.
 //!
-//! Consul may answer from a server that has lost its leader, with what it knew long ago; it leaves out what a token may not
-//! see without failing; and a catalog that was restored from a snapshot answers with an index from before. None of this may take
-//! anything away from the mesh.
+//! Consul may answer from a server that has lost its leader, with what it knew long ago; and a catalog that was restored from a
+//! snapshot answers with an index from before. None of this may take anything away from the mesh. That it leaves out what a token may
+//! not see is looked at in [`rights`](super::rights).
 
 use std::time::Duration;
 
@@ -34,9 +34,6 @@ pub(super) fn judge<T>(
             "the server that answered has not heard of the leader for {:?}, and {max_stale:?} are believed",
             answer.last_contact
         ));
-    }
-    if answer.filtered && loses {
-        return Trust::None("the token may not see all of it: give it service:read and node:read on what it is to show".into());
     }
     if went_back && loses {
         return Trust::Doubtful(
@@ -71,12 +68,6 @@ mod tests {
         check(&answer, true, false, "full");
         check(&answer, false, true, "full");
         check(&answer, true, true, "doubtful");
-        let filtered = Answer {
-            filtered: true,
-            ..answer.clone()
-        };
-        check(&filtered, false, false, "full");
-        check(&filtered, true, false, "none");
         let leaderless = Answer {
             known_leader: false,
             ..answer.clone()

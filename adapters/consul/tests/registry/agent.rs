@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -33,8 +33,12 @@ pub(crate) struct Catalog {
     pub(crate) keys: BTreeMap<String, (u64, Vec<u8>)>,
     /// What goes wrong, by the beginning of the path that it concerns.
     pub(crate) faults: BTreeMap<String, Fault>,
-    /// Services that the token may not see.
+    /// Services, nodes and keys that the token may not see.
     pub(crate) hidden: BTreeSet<String>,
+    pub(crate) hidden_nodes: BTreeSet<String>,
+    pub(crate) hidden_keys: BTreeSet<String>,
+    /// Whether it says nothing when it is asked what the token may see.
+    pub(crate) is_silent: bool,
     /// Whether answers tell of what is hidden, as from 1.11 on.
     pub(crate) tells: bool,
     /// The token that requests must bear.
@@ -98,6 +102,7 @@ impl Agent {
             .route("/v1/catalog/services", get(services))
             .route("/v1/health/service/{name}", get(health))
             .route("/v1/health/state/any", get(pulse))
+            .route("/v1/internal/acl/authorize", post(authorize))
             .route("/v1/kv/{*key}", get(keys).put(put).delete(delete))
             .with_state(shared.clone());
         let address = listener.local_addr().unwrap();
@@ -204,7 +209,13 @@ async fn health(
     headers: HeaderMap,
 ) -> Response {
     let read = |catalog: &Catalog| match catalog.services.get(&name) {
-        Some(instances) if !catalog.hidden.contains(&name) => instances.clone().into(),
+        Some(instances) if !catalog.hidden.contains(&name) => {
+            let seen = |one: &&Value| {
+                let node = one["Node"]["Node"].as_str().unwrap_or_default();
+                !catalog.hidden_nodes.contains(node)
+            };
+            Value::Array(instances.iter().filter(seen).cloned().collect())
+        }
         _ => json!([]),
     };
     shared
@@ -235,7 +246,8 @@ async fn keys(
 ) -> Response {
     let recurse = parameters.contains_key("recurse");
     let read = |catalog: &Catalog| {
-        let found = catalog.keys.iter().filter(|(known, _)| {
+        let seen = |(known, _): &(&String, _)| !catalog.hidden_keys.contains(*known);
+        let found = catalog.keys.iter().filter(seen).filter(|(known, _)| {
             if recurse {
                 known.starts_with(&key)
             } else {
@@ -248,6 +260,29 @@ async fn keys(
     shared
         .answer(&format!("/v1/kv/{key}"), &parameters, &headers, read)
         .await
+}
+
+/// What the token may see, for each thing that is asked about.
+async fn authorize(State(shared): State<Shared>, body: Bytes) -> Response {
+    let asked: Vec<Value> = serde_json::from_slice(&body).unwrap();
+    let catalog = shared.catalog.borrow().clone();
+    if catalog.is_silent {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if asked.len() > 64 {
+        return (StatusCode::BAD_REQUEST, "more than 64").into_response();
+    }
+    let one = |what: &Value| {
+        let name = what["Segment"].as_str().unwrap_or_default();
+        let hidden = match what["Resource"].as_str().unwrap_or_default() {
+            "service" => &catalog.hidden,
+            "node" => &catalog.hidden_nodes,
+            "key" => &catalog.hidden_keys,
+            other => panic!("{other} is no resource"),
+        };
+        json!({"Resource": what["Resource"], "Segment": name, "Access": "read", "Allow": !hidden.contains(name)})
+    };
+    axum::Json(asked.iter().map(one).collect::<Vec<_>>()).into_response()
 }
 
 async fn put(

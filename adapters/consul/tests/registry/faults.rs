@@ -8,7 +8,7 @@ use pilothouse_consul::client::{Settings, Token};
 use crate::agent::{Agent, Catalog, Fault, instance};
 use crate::mesh::Running;
 
-async fn with_web(config: ConsulConfig) -> (Agent, Running) {
+pub(super) async fn with_web(config: ConsulConfig) -> (Agent, Running) {
     let agent = Agent::start().await;
     agent.change(|catalog| {
         set(catalog, "web", &["10.0.0.1", "10.0.0.2"]);
@@ -20,7 +20,7 @@ async fn with_web(config: ConsulConfig) -> (Agent, Running) {
     (agent, running)
 }
 
-fn set(catalog: &mut Catalog, service: &str, ips: &[&str]) {
+pub(super) fn set(catalog: &mut Catalog, service: &str, ips: &[&str]) {
     let all = ips.iter().map(|ip| instance(service, ip, 80)).collect();
     catalog.services.insert(service.into(), all);
 }
@@ -98,33 +98,6 @@ async fn a_return_without_news_is_no_change() {
     agent.asked(WEB, 6).await;
     assert!(std::sync::Arc::ptr_eq(&before, &running.store.mesh()));
     running.stop().await;
-}
-
-#[tokio::test]
-async fn a_token_that_sees_less_removes_nothing() {
-    for tells in [false, true] {
-        let (agent, mut running) = with_web(ConsulConfig::default()).await;
-        // All of it is hidden, as with a token that has expired.
-        agent.change(|catalog| {
-            catalog.tells = tells;
-            catalog.hidden = ["consul", "web", "db"].map(String::from).into();
-        });
-        let why = running.failing("services").await;
-        assert!(why.contains("token"), "{why}");
-        // Only the nodes are hidden: the list still has the service.
-        agent.change(|catalog| catalog.hidden = ["web".to_owned()].into());
-        agent.behave(|catalog| {
-            catalog.services.insert("web".into(), vec![]);
-            catalog.hidden.clear();
-        });
-        let why = running.failing("service/web").await;
-        assert!(why.contains("token"), "{why}");
-        assert_eq!(running.endpoints("web").map(|all| all.len()), Some(2));
-        assert_eq!(running.endpoints("db").map(|all| all.len()), Some(1));
-        agent.change(|catalog| set(catalog, "web", &["10.0.0.7"]));
-        running.until("web", Some(&["10.0.0.7"])).await;
-        running.stop().await;
-    }
 }
 
 #[tokio::test]

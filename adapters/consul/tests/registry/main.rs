@@ -10,3 +10,4 @@ mod client;
 mod contract;
 mod faults;
 mod mesh;
+mod rights;

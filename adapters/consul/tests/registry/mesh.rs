@@ -121,6 +121,29 @@ impl Running {
         why(&view).unwrap_or_default()
     }
 
+    /// Why the guard holds what a set has lost.
+    pub(crate) async fn held(&self, set: &str) -> String {
+        let why = |view: &RegistryView| {
+            let set = view.sets.iter().find(|known| known.id.as_str() == set)?;
+            set.held.as_ref().map(|held| held.why.to_string())
+        };
+        let what = format!("holds something of {set}");
+        let view = self.until_view(&what, |view| why(view).is_some()).await;
+        why(&view).unwrap_or_default()
+    }
+
+    /// Waits until nothing is held.
+    pub(crate) async fn nothing_held(&self) {
+        let holds = |view: &RegistryView| view.sets.iter().all(|set| set.held.is_none());
+        self.until_view("lets go of what it holds", holds).await;
+    }
+
+    /// A person agrees with what is held.
+    pub(crate) async fn confirm(&self) {
+        let id = ConsulConfig::default().id();
+        assert!(self.store.confirm(&id).await.unwrap(), "nothing was held");
+    }
+
     /// The healthy endpoints of a service.
     pub(crate) fn endpoints(&self, service: &str) -> Option<Vec<String>> {
         endpoints(&self.store.mesh(), service)
