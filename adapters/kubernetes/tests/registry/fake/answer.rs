@@ -99,6 +99,8 @@ pub(super) fn status_object(code: u16, reason: &str, message: &str, wait: Option
 fn list(fake: &Fake, asked: &Asked) -> Response {
     let token = asked.parameter("continue");
     let limit = asked.parameter("limit").parse().unwrap_or(usize::MAX);
+    // Tokens of two resources may be alike.
+    let of = |token: &str| format!("{} {token}", asked.resource);
     let taken = fake.change(|cluster| {
         let pages = match token {
             "" => Some(Pages {
@@ -106,7 +108,7 @@ fn list(fake: &Fake, asked: &Asked) -> Response {
                 page: 0,
                 rest: cluster.list(&asked.resource, &asked.pruned()),
             }),
-            token => cluster.pages.remove(token),
+            token => cluster.pages.remove(&of(token)),
         };
         let mut pages = pages.filter(|pages| pages.version >= cluster.compacted)?;
         let (page, version) = (pages.page, pages.version);
@@ -125,7 +127,7 @@ fn list(fake: &Fake, asked: &Asked) -> Response {
             next = format!("{version}/{page}+=&{}", cluster.pages.len());
             let page = page + 1;
             cluster.pages.insert(
-                next.clone(),
+                of(&next),
                 Pages {
                     version,
                     page,
