@@ -1,3 +1,4 @@
 //! Discovery on a real Kubernetes API server.
 
+mod crds;
 mod platform;
