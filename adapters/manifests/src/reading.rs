@@ -1,7 +1,7 @@
 //! From one text to objects of the mesh.
 
 use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Severity, Value};
-use pilothouse_core::rules::{self, RuleSpec, Unreadable};
+use pilothouse_core::rules::{self, RuleKind, RuleSpec, Unreadable};
 
 use crate::kubernetes::{self, Names, Said};
 use crate::text::{self, Format, Manifest, Places, Source};
@@ -183,7 +183,13 @@ fn decode(manifest: &mut Manifest<'_>, names: Option<&Names>) -> Decoded {
         if let Some(kind) = kubernetes::Kind::of(&manifest.api_version, kind) {
             return of_platform(manifest, kind, names);
         }
-        manifest.meta.domain = Some(names.suffix(manifest.meta.key.namespace.as_str()));
+    }
+    let known = rules::kind(&manifest.api_version, kind);
+    if known.is_some_and(RuleKind::is_cluster_scoped) {
+        manifest.meta.key.namespace = Default::default();
+    } else {
+        let namespace = manifest.meta.key.namespace.as_str();
+        manifest.meta.domain = names.map(|names| names.suffix(namespace));
     }
     let null = serde_json::Value::Null;
     let spec = manifest.fields.get("spec").unwrap_or(&null);
@@ -445,6 +451,67 @@ mod tests {
         check(
             "a: 1\na: 2\n",
             &["a.yaml:2 ? not valid YAML: duplicate mapping key `a` is not allowed here"],
+        );
+    }
+
+    fn cluster(text: &str) -> Reading {
+        Reading::of_cluster("a.yaml", text, &Names::new("mesh.example"))
+    }
+
+    #[test]
+    fn objects_of_a_cluster_are_read_where_they_are_asked_for() {
+        let text = [
+            &good("web"),
+            "apiVersion: v1\nkind: Node\nmetadata: {name: n1, annotations: {a: b}}\n",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n",
+            "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: own}\nspec: {controller: a.b/c}\n",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: done}\nstatus: {phase: Failed}\n",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\n",
+            "apiVersion: acme.example/v1\nkind: Widget\nmetadata: {name: it}\n",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {type: Magic}\n",
+        ]
+        .join("---\n");
+        let reading = cluster(&text);
+        let found: Vec<_> = reading
+            .objects
+            .iter()
+            .map(|object| {
+                let domain = object.meta.domain.as_deref().unwrap_or_default();
+                let notes = object.meta.annotations.iter().count();
+                format!("{} {domain} {notes}", object.meta.key)
+            })
+            .collect();
+        let expected = [
+            "ServiceEntry default/web default.svc.mesh.example 0",
+            "Node n1  0",
+            "Service shop/web  0",
+            "IngressClass own  0",
+        ];
+        assert_eq!(found, expected);
+        let kinds = |all: &[Unknown]| {
+            let kinds = all.iter().map(|one| one.key.kind.to_string());
+            kinds.collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&reading.unknown), ["Widget"]);
+        assert_eq!(kinds(&reading.passed_over), ["Secret"]);
+        assert_eq!(
+            findings(&reading),
+            [
+                "a.yaml:32 Service default/bad spec.type: \"Magic\" is no type of a service\n  --> a.yaml:35:14\n34 | metadata: {name: bad}\n35 | spec: {type: Magic}\n   |              ^ (known are ClusterIP, NodePort, LoadBalancer and ExternalName)"
+            ]
+        );
+
+        let rules = Reading::of("a.yaml", &text);
+        assert_eq!(
+            kinds(&rules.unknown),
+            ["Node", "Service", "Pod", "Secret", "Widget", "Service"]
+        );
+        assert_eq!((rules.passed_over.len(), rules.findings.len()), (0, 0));
+        assert!(
+            rules
+                .objects
+                .iter()
+                .all(|object| object.meta.domain.is_none())
         );
     }
 

@@ -114,11 +114,12 @@ fn validate(files: &[(&str, &str)], args: &[&str]) -> Done {
 
 #[test]
 fn what_is_not_read_is_a_warning() {
-    let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\n---\napiVersion: v1\nkind: serviceEntry\nmetadata: { name: web }\n";
+    let text = "apiVersion: acme.example/v1\nkind: Widget\nmetadata: { name: web }\n---\napiVersion: v1\nkind: serviceEntry\nmetadata: { name: web }\n";
     let (code, out, _) = validate(&[("a.yaml", text)], &["-f", "a.yaml"]);
     assert_eq!(code, 0, "{out}");
     for expected in [
-        "a.yaml:1: warning: Deployment default/web: kind: Deployment of apps/v1 is not read: the object has no effect\n  hint: what is read: ",
+        "a.yaml:1: warning: Widget default/web: kind: Widget of acme.example/v1 is not read: the object has no effect\n  hint: what is read: ",
+        "Namespace, Node, Service, Endpoints, Pod of v1",
         "WorkloadEntry",
         "a.yaml:5: warning: ",
         "  hint: did you mean ServiceEntry of networking.istio.io/v1?\n",
@@ -128,6 +129,80 @@ fn what_is_not_read_is_a_warning() {
     }
     let (code, _, _) = validate(&[("a.yaml", text)], &["-f", "a.yaml", "--strict"]);
     assert_eq!(code, 1);
+}
+
+/// A service, its slice, a rule that calls it by its short name, and what stands beside them in any folder of manifests.
+const MANIFESTS: &str = "apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec: { clusterIP: 10.96.0.1, ports: [{ name: http, port: 80, targetPort: main }] }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: web-1, namespace: shop, labels: { kubernetes.io/service-name: web } }
+addressType: IPv4
+ports: [{ name: http, port: 8080 }]
+endpoints: [{ addresses: [10.0.0.9], nodeName: node-1 }]
+---
+apiVersion: v1
+kind: Node
+metadata: { name: node-1, labels: { topology.kubernetes.io/region: eu } }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: web, namespace: shop }
+spec: { hosts: [web], http: [{ timeout: 7s, route: [{ destination: { host: web } }] }] }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: web, namespace: shop }
+data: { a: b }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: shop }
+";
+
+#[test]
+fn manifests_of_a_cluster_are_a_mesh() {
+    let good = "4 objects in 1 file: nothing is wrong\n";
+    check(&[("a.yaml", MANIFESTS)], &["-f", "a.yaml"], "", 0, good);
+    check(&[], &["-f", "-", "--strict"], MANIFESTS, 0, good);
+
+    let dir = dir(&[("a.yaml", MANIFESTS)]);
+    let translated = |more: &[&str]| {
+        let args = ["translate", "-f", "a.yaml", "--proxy", PROXY, "-o", "json"];
+        let (code, out, err) = run(dir.path(), &[&args, more].concat(), "");
+        assert_eq!((code, &*err), (0, ""));
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let all = translated(&[]);
+    let endpoint = &all["endpoints"][0];
+    let name = "outbound|80||web.shop.svc.cluster.local";
+    assert_eq!(endpoint["cluster_name"], name, "{endpoint:#}");
+    let locality = &endpoint["endpoints"][0];
+    assert_eq!(locality["locality"]["region"], "eu");
+    let address = &locality["lb_endpoints"][0]["endpoint"]["address"]["socket_address"];
+    let expected = serde_json::json!({ "address": "10.0.0.9", "port_value": 8080 });
+    assert_eq!(address, &expected);
+    // The rule is that of the service, whatever the domain is.
+    let routes = all["routes"].to_string();
+    assert!(routes.contains("\"timeout\":\"7s\""), "{routes}");
+    let routes = translated(&["--domain", "mesh.example"])["routes"].to_string();
+    assert!(
+        routes.contains("\"timeout\":\"7s\"") && routes.contains("web.shop.svc.mesh.example"),
+        "{routes}"
+    );
+}
+
+#[test]
+fn a_manifest_that_is_wrong_is_told_with_place_and_field() {
+    let wrong = MANIFESTS.replace("port: 80,", "port: 80000,");
+    let (code, out, _) = validate(&[("a.yaml", &wrong)], &["-f", "a.yaml"]);
+    assert_eq!(code, 1);
+    let expected = "a.yaml:4:59: error: Service shop/web: spec.ports[0].port: 80000 is no port: they go from 1 to 65535\n";
+    assert!(out.starts_with(expected), "{out}");
+    assert!(out.ends_with("3 objects in 1 file: 1 error\n"), "{out}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use pilothouse_core::mesh::Source;
 use pilothouse_core::registry::{ObjectKey, Origin, Problem, Severity};
 use pilothouse_core::rules;
 use pilothouse_core::status::{Contest, Lost, NotSupported, Status};
+use pilothouse_manifests::kubernetes;
 use pilothouse_static::{File, Finding, Unknown};
 use serde::Serialize;
 
@@ -217,7 +218,17 @@ fn known_kinds(written: &ObjectKey) -> String {
         let version = kind.versions.first().copied().unwrap_or_default();
         return format!("did you mean {} of {}/{version}?", kind.name, kind.group);
     }
+    let meant = kubernetes::Kind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str().eq_ignore_ascii_case(written.kind.as_str()));
+    if let Some(kind) = meant {
+        return format!("did you mean {} of {}?", kind.as_str(), kind.api_version());
+    }
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for kind in kubernetes::Kind::ALL {
+        let group = kind.api_version().split('/').next().unwrap_or_default();
+        groups.entry(group).or_default().push(kind.as_str());
+    }
     for kind in rules::kinds() {
         groups.entry(kind.group).or_default().push(kind.name);
     }
