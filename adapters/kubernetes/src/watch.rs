@@ -14,6 +14,7 @@
 //! - Everything is applied in the order in which it comes. A change that comes twice is handed on twice: applying it again changes
 //!   nothing. One that is older than what came before says that this watch cannot be trusted (versions that are numbers are
 //!   compared): it is dropped, and all is listed anew. Versions that are no numbers are opaque and taken as they come.
+//! - After a silence the version is compared with the present one: a server whose store was restored to an older state waits in silence.
 //! - What fails is asked again with growing pauses, at random so that not all ask at one moment.
 //!
 //! The client must not try again by itself (`Config::default_retry = false`): its retries would hide what is reported here, and

@@ -1,6 +1,8 @@
-//! The loop: what is known, what comes next, and what it says of it.
+//! The loop: what is known, and what comes next.
 
-use std::collections::VecDeque;
+mod open;
+mod reports;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -8,15 +10,16 @@ use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::failing::WatchError;
 use super::list::{self, Listed, Want};
 use super::object::Raw;
 use super::pace::Pace;
-use super::request::{Failure, Source, Verb};
+use super::request::{Failure, Source};
 use super::settings::Settings;
-use super::stream::{self, Next, Notice, Watch};
+use super::stream::Watch;
 use super::version::Version;
 use super::{Event, initial};
+use open::Open;
+use reports::{Reports, chain};
 
 /// How often a server must say that it does not serve what it has served before it is believed, and in which distance: one that
 /// starts says so of resources that it has not heard of yet.
@@ -56,6 +59,8 @@ enum Phase {
     Resume(Version),
     /// A watch is read.
     Open(Open),
+    /// It has said nothing for too long: is there still something after this version?
+    Probe(Version),
 }
 
 /// What was said last.
@@ -86,10 +91,7 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
             eager: 0,
             missing: 0,
             streams: true,
-            reports: Reports {
-                events: VecDeque::new(),
-                causes: Vec::new(),
-            },
+            reports: Reports::new(),
             source,
             settings,
             convert,
@@ -108,6 +110,7 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
                 Phase::Absent => self.absent().await,
                 Phase::Resume(version) => self.resume(version).await,
                 Phase::Open(open) => self.watch(open).await,
+                Phase::Probe(version) => self.probe(version).await,
             };
         }
     }
@@ -191,88 +194,17 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
         }
     }
 
-    async fn watch(&mut self, mut open: Open) -> Phase {
-        let settles = open.watch.opened + self.settings.settled;
-        let silent = open.heard + self.settings.silence;
-        let until = if open.settled {
-            silent
-        } else {
-            silent.min(settles)
-        };
-        let next = open.watch.next(until).await;
-        let now = Instant::now();
-        if !open.settled && now >= settles {
-            open.settled = true;
-            self.pace.reset();
-            if self.reports.recovered(&self.source) {
-                self.reports.events.push_back(Event::Recovered);
+    /// A server whose store was restored to an older state waits in silence for the version to come.
+    async fn probe(&mut self, version: Version) -> Phase {
+        match list::version(&self.source, &self.settings).await {
+            Ok(present) if present.is_older_than(&version) => {
+                let why = "the store of the cluster was restored to an older state";
+                tracing::warn!(target: "kube", resource = %self.source.resource, %present, known = %version, "{why}: listing anew");
+                Phase::List(ANEW)
             }
+            Ok(_) => Phase::Resume(version),
+            Err(failure) => self.failed(failure, Phase::Resume(version)),
         }
-        match next {
-            Next::Line(line) => {
-                open.heard = now;
-                self.notice(open, &line)
-            }
-            Next::Nothing if now < silent && now < open.watch.over => Phase::Open(open),
-            Next::Nothing => {
-                tracing::debug!(target: "kube", resource = %self.source.resource, "a watch says nothing: going on with a new one");
-                Phase::Resume(open.version)
-            }
-            Next::End if open.settled => Phase::Resume(open.version),
-            Next::End => self.broken(open, None),
-            Next::Broken(why) => self.broken(open, Some(why)),
-        }
-    }
-
-    /// A watch has ended before its time.
-    fn broken(&mut self, open: Open, source: Option<super::failing::Cause>) -> Phase {
-        if open.settled {
-            tracing::debug!(target: "kube", resource = %self.source.resource, why = source.map(|why| chain(&*why)), "a watch broke off: going on with a new one");
-            let soon = Duration::ZERO..=*self.settings.retry.start();
-            self.not_before = Instant::now() + self.pace.within(&soon);
-            return Phase::Resume(open.version);
-        }
-        let error = WatchError::Broken {
-            asked: self.source.asked(Verb::Watch),
-            source,
-        };
-        self.failed(error.into(), Phase::Resume(open.version))
-    }
-
-    fn notice(&mut self, mut open: Open, line: &super::lines::Line) -> Phase {
-        let event = match stream::read(line) {
-            Notice::Applied(raw) => match open.goes_back(raw.metadata.version()) {
-                true => return self.went_back(),
-                false => Event::Applied((self.convert)(raw)),
-            },
-            Notice::Deleted(metadata) => match open.goes_back(metadata.version()) {
-                true => return self.went_back(),
-                false => Event::Deleted(metadata),
-            },
-            Notice::Bookmark { version, .. } => match open.goes_back(version) {
-                true => return self.went_back(),
-                false => return Phase::Open(open),
-            },
-            Notice::Error(status) => {
-                let failure = self.source.refused(Verb::Watch, &status);
-                if failure.version {
-                    return self.anew(&failure.error, failure.retry_after);
-                }
-                if open.settled {
-                    tracing::debug!(target: "kube", why = %failure.error, "a watch was ended: going on with a new one");
-                    self.not_before = self.pace.after_failure(failure.retry_after);
-                    return Phase::Resume(open.version);
-                }
-                return self.failed(failure, Phase::Resume(open.version));
-            }
-            Notice::Unreadable(why) => Event::Unreadable(WatchError::Object {
-                asked: self.source.asked(Verb::Watch),
-                why,
-            }),
-            Notice::Unknown => return Phase::Open(open),
-        };
-        self.reports.events.push_back(event);
-        Phase::Open(open)
     }
 
     /// What was followed leads nowhere: all is listed again. This is no failure, and what is known stays until then.
@@ -280,14 +212,6 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
         tracing::debug!(target: "kube", why = chain(why), "listing anew");
         self.not_before = self.pace.after_failure(wanted);
         Phase::List(ANEW)
-    }
-
-    fn went_back(&mut self) -> Phase {
-        let asked = self.source.asked(Verb::Watch);
-        let why =
-            "a change is older than what came before: the order is lost, or the store was restored"
-                .into();
-        self.anew(&WatchError::Nonsense { asked, why }, None)
     }
 
     fn failed(&mut self, failure: Failure, next: Phase) -> Phase {
@@ -303,7 +227,12 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
     fn not_served(&mut self) -> Phase {
         self.missing = self.missing.saturating_add(1);
         match self.known {
-            Known::Absent => Phase::Absent,
+            Known::Absent => {
+                if self.reports.recovered(&self.source) {
+                    self.reports.events.push_back(Event::Recovered);
+                }
+                Phase::Absent
+            }
             Known::Objects if self.missing < MISSING => {
                 self.not_before = Instant::now() + MISSING_AFTER;
                 Phase::List(ANEW)
@@ -311,7 +240,7 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
             Known::Objects | Known::Nothing => {
                 tracing::info!(target: "kube", resource = %self.source.resource, "not served by this cluster: waiting for it");
                 self.known = Known::Absent;
-                self.reports.causes.clear();
+                self.reports.recovered(&self.source);
                 self.reports.events.push_back(Event::Absent);
                 Phase::Absent
             }
@@ -335,81 +264,4 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
         }
         Phase::List(ANEW)
     }
-}
-
-/// A watch that is read.
-struct Open {
-    watch: Watch,
-    /// Up to here all has come.
-    version: Version,
-    /// When something came last.
-    heard: Instant,
-    /// It has been open for long enough to count.
-    settled: bool,
-}
-
-impl Open {
-    fn new(watch: Watch, version: Version) -> Self {
-        Self {
-            watch,
-            version,
-            heard: Instant::now(),
-            settled: false,
-        }
-    }
-
-    /// Takes note of a version. Returns whether it is older than what came before.
-    fn goes_back(&mut self, version: Option<Version>) -> bool {
-        match version {
-            Some(version) if version.is_older_than(&self.version) => true,
-            Some(version) => {
-                self.version = version;
-                false
-            }
-            None => false,
-        }
-    }
-}
-
-/// What is said, and what need not be said again.
-struct Reports<T> {
-    events: VecDeque<Event<T>>,
-    /// Causes of failures that were said.
-    causes: Vec<Cause>,
-}
-
-type Cause = (std::mem::Discriminant<WatchError>, Option<StatusCode>);
-
-impl<T> Reports<T> {
-    fn failing(&mut self, error: WatchError) {
-        let cause = error.cause();
-        if self.causes.contains(&cause) {
-            tracing::debug!(target: "kube", "{}", chain(&error));
-            return;
-        }
-        tracing::warn!(target: "kube", "{}; what is known stays", chain(&error));
-        self.causes.push(cause);
-        self.events.push_back(Event::Failing(error));
-    }
-
-    /// Something works. Returns whether it was said to fail.
-    fn recovered(&mut self, source: &Source) -> bool {
-        let failed = !self.causes.is_empty();
-        if failed {
-            tracing::info!(target: "kube", resource = %source.resource, "can be read again");
-        }
-        self.causes.clear();
-        failed
-    }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

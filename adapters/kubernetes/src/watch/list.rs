@@ -60,6 +60,12 @@ struct ListMetadata {
     next: String,
 }
 
+impl ListMetadata {
+    fn version(&self) -> Option<Version> {
+        Version::new(&self.resource_version)
+    }
+}
+
 /// Lists everything, page by page; each object is converted as it comes.
 pub(super) async fn read<T>(
     source: &Source,
@@ -94,9 +100,8 @@ pub(super) async fn read<T>(
             unreadable: &mut unreadable,
         };
         let metadata = page.read(body).await?;
-        next = metadata.next;
-        if next.is_empty() {
-            let version = Version::new(&metadata.resource_version);
+        if metadata.next.is_empty() {
+            let version = metadata.version();
             let version = version.ok_or_else(|| nonsense(source, "it has no resourceVersion"))?;
             return Ok(Listed {
                 objects,
@@ -104,7 +109,23 @@ pub(super) async fn read<T>(
                 unreadable,
             });
         }
+        next = metadata.next;
     }
+}
+
+/// The present version of the cluster's store.
+pub(super) async fn version(source: &Source, settings: &Settings) -> Result<Version, Failure> {
+    let parameters = [("limit", "1")];
+    let body = source.ask(Verb::List, &parameters, settings.answer).await?;
+    let mut page = Page {
+        source,
+        settings,
+        convert: &|_: Raw<'_>| (),
+        objects: &mut Vec::new(),
+        unreadable: &mut Vec::new(),
+    };
+    let version = page.read(body).await?.version();
+    Ok(version.ok_or_else(|| nonsense(source, "it has no resourceVersion"))?)
 }
 
 fn nonsense(source: &Source, why: impl Into<String>) -> WatchError {

@@ -25,7 +25,7 @@ pub struct Settings {
     /// which servers send bookmarks, and short, as a connection whose peer is gone shows itself by silence alone. Giving up a healthy
     /// one costs a request.
     pub silence: Duration,
-    /// How long a server may take to begin an answer.
+    /// How long a server may take to begin an answer, the wait for its turn included where the client counts requests out.
     pub answer: Duration,
     /// How long it may pause within a list, and within a streamed one before it is taken for one that does not know such lists.
     pub pause: Duration,

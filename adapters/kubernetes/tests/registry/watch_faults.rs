@@ -5,7 +5,7 @@ use std::time::Duration;
 use pilothouse_kubernetes::watch::{Scope, Settings};
 use tokio::time::{Instant, advance};
 
-use crate::fake::{Asked, Fake, Fault, On, What};
+use crate::fake::{Asked, Fake, Fault, Key, On, What};
 use crate::following::{Following, PODS, by_pages, pod, pods};
 
 /// A server with two pods, followed long enough for its watch to count as one that works.
@@ -101,7 +101,7 @@ async fn an_expired_version_is_one_consistent_list_and_no_failure() {
             cluster.gone_at_start = at_start;
             cluster.cut();
             cluster.put(PODS, pod("a", "2"));
-            cluster.remove(&crate::fake::Key::new(PODS, "shop", "b"));
+            cluster.remove(&Key::new(PODS, "shop", "b"));
             cluster.put(PODS, pod("c", "1"));
             cluster.compact();
         });
@@ -134,7 +134,9 @@ async fn a_silent_watch_is_given_up_and_resumed() {
         "{took:?}"
     );
     assert_eq!(resumed(&fake), ["101", "101"]);
-    assert_eq!(lists(&fake).len(), 1);
+    let lists = lists(&fake);
+    assert_eq!(lists.len(), 2);
+    assert_eq!(lists[1].parameter("limit"), "1", "only the version");
 }
 
 #[tokio::test(start_paused = true)]
@@ -320,7 +322,7 @@ async fn events_that_come_twice_change_nothing_more() {
     pods.expect(&["applied a=1", "applied a=1"]).await;
     fake.remove(PODS, "shop", "a");
     pods.expect(&["deleted a", "deleted a"]).await;
-    assert_eq!(pods.event().await, "nothing");
+    assert_eq!(pods.within(Duration::from_secs(60)).await, "nothing");
     assert_eq!(lists(&fake).len(), 1);
 }
 
@@ -338,24 +340,56 @@ async fn events_in_the_wrong_order_are_not_believed() {
     fake.fault(Fault::on(On::Watch, PODS, What::Swap).times(1));
     fake.change(|cluster| {
         cluster.cut();
-        cluster.remove(&crate::fake::Key::new(PODS, "shop", "a"));
+        cluster.remove(&Key::new(PODS, "shop", "a"));
         cluster.put(PODS, pod("a", "4"));
     });
     pods.expect(&["applied a=4", "listed a=4 b=1"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_restored_is_listed_anew() {
+async fn a_store_that_was_restored_is_listed_anew_after_a_silence() {
     let (fake, mut pods) = two(&by_pages()).await;
     fake.change(|cluster| {
-        cluster.remove(&crate::fake::Key::new(PODS, "shop", "b"));
+        cluster.remove(&Key::new(PODS, "shop", "b"));
         cluster.version = 50;
         cluster.history.clear();
         cluster.cut();
     });
-    pods.expect(&["listed a=1", "nothing"]).await;
+    let begun = Instant::now();
+    pods.expect(&["listed a=1"]).await;
+    let took = begun.elapsed();
+    assert!(
+        took <= Settings::default().silence + Duration::from_secs(1),
+        "{took:?}"
+    );
     fake.put(PODS, pod("a", "2"));
     pods.expect(&["applied a=2"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_behind_is_listed_anew() {
+    let (fake, mut pods) = two(&by_pages()).await;
+    let behind = What::Status(
+        504,
+        "Too large resource version: 102, current: 101",
+        Some(1),
+    );
+    fake.fault(Fault::on(On::Watch, PODS, behind).times(1));
+    fake.change(|cluster| cluster.cut());
+    pods.expect(&["listed a=1 b=1"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_fails_while_it_is_not_served_recovers() {
+    let fake = Fake::new();
+    fake.change(|cluster| cluster.missing.insert(PODS.into()));
+    let mut pods = Following::new(&fake, &by_pages());
+    pods.expect(&["absent"]).await;
+    fake.change(|cluster| cluster.down = true);
+    pods.expect(&["failing: list pods: the API server cannot be asked"])
+        .await;
+    fake.heal();
+    pods.expect(&["recovered", "nothing"]).await;
 }
 
 #[tokio::test(start_paused = true)]

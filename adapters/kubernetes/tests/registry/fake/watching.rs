@@ -43,13 +43,6 @@ pub(super) fn watch(fake: &Fake, asked: &Asked, on: On) -> Response {
             None,
         );
     };
-    if version > cluster.version {
-        let message = format!(
-            "Too large resource version: {version}, current: {}",
-            cluster.version
-        );
-        return status(504, "Timeout", &message, Some(1));
-    }
     let gone = version < cluster.compacted;
     if gone && cluster.gone_at_start {
         return status(410, "Expired", "too old resource version", None);
@@ -189,7 +182,7 @@ impl Session {
             .iter()
             .filter(|change| change.version > self.version);
         let mut events: Vec<_> = new.filter_map(|change| self.seen(change)).collect();
-        self.version = cluster.version;
+        self.version = self.version.max(cluster.version);
         if self.wrong == Some(What::Swap) {
             events.chunks_mut(2).for_each(<[_]>::reverse);
         }
