@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Access;
 use crate::watch::{Event, Resource, Scope, Settings as WatchSettings, follow};
 use running::Running;
-use secret::{Secret, described};
+use secret::{Secret, Wanted};
 
 /// The label that secrets of clusters have.
 pub const LABEL: &str = "istio/multiCluster=true";
@@ -87,9 +87,9 @@ pub async fn run_clusters(
         };
         let Some(event) = event else { break };
         if secrets.take(event) {
-            let (clusters, wrong) = described(secrets.all.values(), &settings.own);
-            secrets.complain(wrong);
-            running.become_these(clusters).await;
+            let mut wanted = Wanted::by(secrets.all.values(), &settings.own);
+            secrets.complain(std::mem::take(&mut wanted.wrong));
+            running.become_these(wanted).await;
             drop(waiting.take());
         }
     }

@@ -7,6 +7,7 @@
 //! Every long-lived task is owned here. One that ends by itself ends the process with its reason.
 
 mod awaited;
+mod home;
 mod unenforced;
 
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pilothouse_consul::ConsulRegistry;
 use pilothouse_consul::client::Client;
 use pilothouse_core::mesh::MeshConfig;
@@ -22,7 +23,7 @@ use pilothouse_core::readiness::{Guard, Readiness};
 use pilothouse_core::registry::{Need, Registry};
 use pilothouse_core::store::{self, Store, StoreHandle};
 use pilothouse_core::supervisor::{self, Supervisor};
-use pilothouse_kubernetes::{KubernetesRegistry, MeshConfigs};
+use pilothouse_kubernetes::StatusWriter;
 use pilothouse_static::{StaticConfig, StaticRegistry};
 use pilothouse_xds::metrics::Metrics;
 use pilothouse_xds::publisher::Publisher;
@@ -33,11 +34,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use awaited::Awaited;
+use home::Home;
 
 use crate::config::{Config, Source};
 use crate::debug::{self, Debug};
 use crate::http::{self, Public};
-use crate::mesh_config::MeshConfigFile;
+use crate::mesh_config::{self, MeshConfigSource};
 use pilothouse_process::http::serve;
 use pilothouse_process::listen;
 use pilothouse_process::logging::Control;
@@ -53,6 +55,10 @@ pub struct App {
     config: Config,
     log: Control,
     registries: Vec<Arc<dyn Registry>>,
+    /// The cluster of Kubernetes that has the rules, if there is one.
+    home: Option<Home>,
+    /// Who writes the status of its rules.
+    status: Option<StatusWriter>,
     /// Tells registries the settings of the mesh, once they are known.
     meshes: watch::Sender<Option<Arc<MeshConfig>>>,
     store: Store,
@@ -86,9 +92,18 @@ impl App {
     /// A socket cannot be bound, or a source cannot be read at all.
     pub async fn bind(config: Config, log: Control) -> Result<Self> {
         let meshes = watch::Sender::default();
-        let mut registries = Vec::new();
+        let home = Home::find(&config.sources).await?;
+        let mut registries: Vec<Arc<dyn Registry>> = Vec::new();
+        let mut status = None;
         for source in &config.sources {
-            registries.push(registry(source, &config, meshes.subscribe()).await?);
+            registries.push(match (source, &home) {
+                (Source::Kubernetes { .. }, Some(home)) => {
+                    let registry = home.registry(meshes.subscribe());
+                    status = Some(registry.status_writer(config.status.clone()));
+                    registry
+                }
+                _ => registry(source, &config)?,
+            });
         }
         let readiness = Readiness::new();
         let starting = readiness.guard("start");
@@ -122,6 +137,8 @@ impl App {
             config,
             log,
             registries,
+            home,
+            status,
             meshes,
             store,
             handle,
@@ -191,21 +208,39 @@ impl App {
         };
         let default = settings(MeshConfig::default());
         handle.set_mesh_config(Arc::clone(&default));
-        let file = config.mesh_config.as_deref().map(MeshConfigFile::new);
         let meshes = self.meshes;
-        if file.is_none() {
+        let mesh_config = config.mesh_config.as_ref().map(|place| {
+            let source = MeshConfigSource::new(place);
+            let waiting = readiness.guard(format!("mesh config {}", source.name()));
+            let (told, handle) = (meshes.clone(), handle.clone());
+            let apply = move |config| {
+                let config = settings(config);
+                told.send_replace(Some(Arc::clone(&config)));
+                handle.set_mesh_config(config);
+            };
+            let news = mesh_config::news(place, self.home.as_ref().map(Home::client));
+            let following = source.clone().follow(news, waiting, apply, end.clone());
+            tasks.spawn("mesh config", async move {
+                following.await;
+                Ok(())
+            });
+            source
+        });
+        if mesh_config.is_none() {
             meshes.send_replace(Some(default));
         }
-        if let Some(file) = file.clone() {
-            let waiting = readiness.guard(format!("mesh config {}", file.path().display()));
-            let (handle, ending) = (handle.clone(), end.clone());
-            tasks.spawn("mesh config", async move {
-                let apply = |config| {
-                    let config = settings(config);
-                    meshes.send_replace(Some(Arc::clone(&config)));
-                    handle.set_mesh_config(config);
-                };
-                file.follow(waiting, apply, ending).await;
+        if let Some(home) = self.home {
+            let waiting = readiness.guard("secrets of further clusters");
+            let settings = config.clusters.clone();
+            let running = home.run_clusters(
+                settings,
+                meshes.subscribe(),
+                handle.clone(),
+                waiting,
+                end.clone(),
+            );
+            tasks.spawn("clusters", async move {
+                running.await;
                 Ok(())
             });
         }
@@ -226,6 +261,14 @@ impl App {
             "registries",
             async move { Ok(supervisor.run(ending).await?) },
         );
+        if let Some(writer) = self.status {
+            // It stops first, so that another replica may begin.
+            let writing = writer.run(handle.clone(), stop.clone());
+            tasks.spawn("status", async move {
+                writing.await;
+                Ok(())
+            });
+        }
         let (publisher, ending) = (self.publisher, end.clone());
         tasks.spawn("publisher", async move { Ok(publisher.run(ending).await?) });
         if !config.allow_unenforced_security {
@@ -266,7 +309,7 @@ impl App {
             let debug = Debug {
                 store: handle,
                 connections: self.server.connections(),
-                mesh_config: file,
+                mesh_config,
                 log,
             };
             let serving = serve(listener, debug::router(debug, public), end.clone());
@@ -322,8 +365,8 @@ impl App {
                 }
             }
         }
-        if let Some(path) = &self.config.mesh_config {
-            tracing::info!(file = %absolute(path), "watching mesh config");
+        if let Some(place) = &self.config.mesh_config {
+            tracing::info!(%place, "watching mesh config");
         }
         let Addresses { grpc, http, debug } = self.addresses()?;
         let http: Vec<_> = http.iter().map(ToString::to_string).collect();
@@ -333,20 +376,11 @@ impl App {
     }
 }
 
-async fn registry(
-    source: &Source,
-    config: &Config,
-    meshes: MeshConfigs,
-) -> Result<Arc<dyn Registry>> {
+fn registry(source: &Source, config: &Config) -> Result<Arc<dyn Registry>> {
     let (dir, awaited) = match source {
         Source::Static { dir, awaited } => (dir, awaited),
-        Source::Kubernetes { config, access } => {
-            let client = access.client().await?;
-            return Ok(Arc::new(KubernetesRegistry::new(
-                (**config).clone(),
-                client,
-                meshes,
-            )));
+        Source::Kubernetes { .. } => {
+            bail!("a second cluster is described by a secret in the first")
         }
         Source::Consul { config, client } => {
             let client = Arc::new(Client::new((**client).clone()));

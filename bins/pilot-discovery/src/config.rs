@@ -7,6 +7,7 @@ mod inert;
 mod kubernetes;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use pilothouse_consul::{ConsulConfig, client};
 use pilothouse_core::debounce;
 use pilothouse_core::mesh::VirtualServiceMerge;
 use pilothouse_core::store::GuardSettings;
-use pilothouse_kubernetes::{Access, KubernetesConfig};
+use pilothouse_kubernetes::{Access, KubernetesConfig, MeshConfigMap, StatusSettings};
 use pilothouse_process::collateral::{CollateralArgs, CompletionArgs};
 use pilothouse_process::value::ListenAddr;
 use pilothouse_process::version::VersionArgs;
@@ -48,8 +49,12 @@ pub enum Command {
 pub struct Config {
     /// Where services come from.
     pub sources: Vec<Source>,
-    /// The file of mesh-wide settings.
-    pub mesh_config: Option<PathBuf>,
+    /// Where mesh-wide settings stand.
+    pub mesh_config: Option<MeshConfigPlace>,
+    /// Where further clusters of Kubernetes are described.
+    pub clusters: Clusters,
+    /// What is written to the status of rule objects in Kubernetes.
+    pub status: StatusSettings,
     /// Which `VirtualService`s for one host merge on sidecars.
     pub virtual_service_merge: VirtualServiceMerge,
     /// Whether `Gateway`s select routers of their own namespace only.
@@ -84,6 +89,41 @@ pub struct Config {
     pub log: logging::Options,
     /// What the operator should know about the flags, for the log.
     pub warnings: Vec<String>,
+}
+
+/// Where mesh-wide settings stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MeshConfigPlace {
+    /// In a file.
+    File(PathBuf),
+    /// In a ConfigMap of the cluster.
+    ConfigMap {
+        /// Which one.
+        map: MeshConfigMap,
+        /// Whether it is waited for; defaults hold without it otherwise.
+        needed: bool,
+    },
+}
+
+impl fmt::Display for MeshConfigPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                write!(f, "{}", path.display())
+            }
+            Self::ConfigMap { map, .. } => write!(f, "{map}"),
+        }
+    }
+}
+
+/// Where clusters beside the first are described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clusters {
+    /// The namespace of their secrets.
+    pub namespace: String,
+    /// For how long readiness waits for one.
+    pub patience: Duration,
 }
 
 /// A registry to run.
@@ -168,6 +208,7 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
     if args.push.debounce_max < args.push.debounce_after {
         return Err("--debounce-max is shorter than --debounce-after".into());
     }
+    let mesh_config = mesh_config(&args)?;
     let debug_addr = match (args.ctrlz_address, args.ctrlz_port) {
         (None, None) => args.debug_addr.0,
         (host, port) => Some(ListenAddr {
@@ -182,9 +223,9 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
     }
     Ok(Config {
         sources,
-        mesh_config: args
-            .mesh_config
-            .or_else(|| Path::new(MESH_CONFIG).exists().then(|| MESH_CONFIG.into())),
+        mesh_config,
+        clusters: args.kubernetes.clusters(),
+        status: args.kubernetes.status(),
         cluster_id: args.cluster_id,
         namespace: args.kubernetes.namespace(),
         domain: args.domain,
@@ -203,6 +244,21 @@ fn resolve(args: DiscoveryArgs, matches: Option<&ArgMatches>) -> Result<Config, 
         log: args.log.options()?,
         warnings,
     })
+}
+
+/// The file that is named; or else the one that Istio's images have, or the ConfigMap.
+fn mesh_config(args: &DiscoveryArgs) -> Result<Option<MeshConfigPlace>, String> {
+    let map_is_named = args.kubernetes.mesh_config_map.is_some();
+    let of_kubernetes = args.registries.contains(&Platform::Kubernetes);
+    if map_is_named && (args.mesh_config.is_some() || !of_kubernetes) {
+        return Err(
+            "--mesh-config-map goes with --registries Kubernetes and without --mesh-config".into(),
+        );
+    }
+    let usual = || (!map_is_named && Path::new(MESH_CONFIG).exists()).then(|| MESH_CONFIG.into());
+    let file = args.mesh_config.clone().or_else(usual);
+    let map = || of_kubernetes.then(|| args.kubernetes.mesh_config());
+    Ok(file.map(MeshConfigPlace::File).or_else(map))
 }
 
 fn debounce(args: &PushArgs) -> debounce::Settings {

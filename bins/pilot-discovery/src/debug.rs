@@ -19,7 +19,7 @@ use pilothouse_core::store::StoreHandle;
 use pilothouse_xds::server::Connections;
 use serde_json::{Map, Value, json};
 
-use crate::mesh_config::MeshConfigFile;
+use crate::mesh_config::MeshConfigSource;
 use pilothouse_process::http::names_this_machine;
 use pilothouse_process::logging::Control;
 
@@ -31,7 +31,7 @@ pub struct Debug {
     /// Who is connected.
     pub connections: Connections,
     /// The file of mesh-wide settings, if there is one.
-    pub mesh_config: Option<MeshConfigFile>,
+    pub mesh_config: Option<MeshConfigSource>,
     /// Log levels.
     pub log: Control,
 }

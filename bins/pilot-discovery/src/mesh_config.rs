@@ -1,25 +1,31 @@
-//! The file of mesh-wide settings, read again whenever it changes.
+//! Mesh-wide settings, read again whenever they change: from a file, or from a ConfigMap.
 //!
-//! The last good settings stay in force while the file is wrong or gone. A process that has seen no good version yet is not
-//! ready: serving defaults in their place would change every proxy.
+//! The last good settings stay in force while the text is wrong or gone. A process that has seen no good version yet is not
+//! ready: serving defaults in their place would change every proxy. A ConfigMap that nobody has asked for may be absent from the
+//! start: then defaults are what is meant.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use pilothouse_core::mesh::MeshConfig;
 use pilothouse_core::readiness::Guard;
 use pilothouse_core::registry::Problem;
 use pilothouse_core::rules::resolve;
+use pilothouse_kubernetes::{MeshConfigMap, MeshConfigNews};
 use pilothouse_static::watch_file;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-/// How the file is doing, for debug pages. Clones show the same.
+use crate::config::MeshConfigPlace;
+
+/// Where the settings stand and how they are doing, for debug pages. Clones show the same.
 #[derive(Debug, Clone)]
-pub struct MeshConfigFile {
-    path: PathBuf,
+pub struct MeshConfigSource {
+    name: Arc<str>,
     state: Arc<Mutex<State>>,
 }
 
@@ -39,36 +45,102 @@ pub struct MeshConfigView {
     state: State,
 }
 
-impl MeshConfigFile {
-    /// The file at `path`, not read yet.
-    pub fn new(path: &Path) -> Self {
+/// What comes of a source.
+#[derive(Debug)]
+pub enum News {
+    /// The text as it stands.
+    Text(String),
+    /// There is none, and none is needed: nothing is said.
+    Nothing,
+    /// It cannot be read, and why.
+    Failing(String),
+}
+
+/// What comes of a place. A ConfigMap is read with `client`, and never found without.
+pub fn news(place: &MeshConfigPlace, client: Option<kube::Client>) -> BoxStream<'static, News> {
+    match (place, client) {
+        (MeshConfigPlace::File(path), _) => of_file(path).boxed(),
+        (MeshConfigPlace::ConfigMap { map, needed }, Some(client)) => {
+            of_config_map(map, client, *needed).boxed()
+        }
+        (MeshConfigPlace::ConfigMap { .. }, None) => {
+            let why = News::Failing("no cluster is read".to_owned());
+            futures::stream::once(async { why })
+                .chain(futures::stream::pending())
+                .boxed()
+        }
+    }
+}
+
+/// The text of the file at `path`, and every change of it.
+fn of_file(path: &Path) -> impl Stream<Item = News> + Send + use<> {
+    let file = watch_file(path);
+    futures::stream::unfold(file, |mut file| async move {
+        let news = match file.changed().await {
+            Ok(text) => News::Text(text),
+            Err(error) => News::Failing(error.to_string()),
+        };
+        Some((news, file))
+    })
+}
+
+/// The text in a ConfigMap, and every change of it. `needed`: there must be one.
+fn of_config_map(
+    map: &MeshConfigMap,
+    client: kube::Client,
+    needed: bool,
+) -> impl Stream<Item = News> + Send + use<> {
+    let news = map.follow(client, &Default::default());
+    news.map(move |news| match news {
+        MeshConfigNews::Text(text) => News::Text(text),
+        MeshConfigNews::Absent(_) if !needed => News::Nothing,
+        MeshConfigNews::Absent(why) => News::Failing(why),
+        MeshConfigNews::Failing(error) => News::Failing(error.to_string()),
+    })
+}
+
+impl MeshConfigSource {
+    /// What stands at a place, a file's path or a ConfigMap, and has not been read yet.
+    pub fn new(place: impl ToString) -> Self {
         Self {
-            path: path.to_owned(),
+            name: place.to_string().into(),
             state: Arc::default(),
         }
     }
 
-    /// Which file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// How it is doing.
     pub fn view(&self) -> MeshConfigView {
         MeshConfigView {
-            path: self.path.display().to_string(),
+            path: self.name.to_string(),
             state: self.state.lock().clone(),
         }
     }
 
-    /// Gives each good version to `apply`, until `stop`; the first one releases `waiting`.
-    pub async fn follow(self, waiting: Guard, apply: impl Fn(MeshConfig), stop: CancellationToken) {
-        let mut file = watch_file(&self.path);
+    /// Gives each good version that comes as `news` to `apply`, until `stop`; the first one releases `waiting`.
+    pub async fn follow(
+        self,
+        news: impl Stream<Item = News>,
+        waiting: Guard,
+        apply: impl Fn(MeshConfig),
+        stop: CancellationToken,
+    ) {
+        let mut news = std::pin::pin!(news);
         let mut waiting = Some(waiting);
-        while let Some(news) = stop.run_until_cancelled(file.changed()).await {
-            let read = match news {
-                Ok(text) => read(&text),
-                Err(error) => Err(vec![error.to_string()]),
+        let mut had_text = false;
+        while let Some(Some(next)) = stop.run_until_cancelled(news.next()).await {
+            let read = match next {
+                News::Text(text) => {
+                    had_text = true;
+                    read(&text)
+                }
+                News::Nothing if had_text => Err(vec!["it is gone".to_owned()]),
+                News::Nothing => read(""),
+                News::Failing(error) => Err(vec![error]),
             };
             match read {
                 Ok((config, warnings)) => {
@@ -85,7 +157,7 @@ impl MeshConfigFile {
     }
 
     fn accepted(&self, warnings: &[Problem]) {
-        let path = self.path.display().to_string();
+        let path = &*self.name;
         tracing::info!(path, "mesh config read");
         for problem in warnings {
             tracing::warn!(path, %problem, "mesh config");
@@ -97,7 +169,7 @@ impl MeshConfigFile {
     }
 
     fn refused(&self, problems: Vec<String>) {
-        let path = self.path.display().to_string();
+        let path = &*self.name;
         let mut state = self.state.lock();
         let meanwhile = if state.loaded {
             "the last good version stays"
@@ -174,10 +246,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mesh.yaml");
         let readiness = Readiness::new();
-        let file = MeshConfigFile::new(&path);
+        let file = MeshConfigSource::new(path.display());
         let (sent, mut received) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let following = file.clone().follow(
+            of_file(&path),
             readiness.guard("mesh config"),
             move |config| sent.send(config.trust_domain).unwrap(),
             stop.clone(),

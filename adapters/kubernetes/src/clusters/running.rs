@@ -8,7 +8,7 @@ use pilothouse_core::supervisor::{self, Supervisor};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::secret::Described;
+use super::secret::{Described, Wanted};
 use super::{ClustersSettings, MakeRegistry};
 use crate::config::PROVIDER;
 
@@ -34,8 +34,13 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Makes these run, and no others.
-    pub(super) async fn become_these(&mut self, mut wanted: BTreeMap<String, Described>) {
+    /// Makes these run, and no others; what runs and cannot be replaced goes on.
+    pub(super) async fn become_these(&mut self, wanted: Wanted) {
+        let Wanted {
+            clusters: mut wanted,
+            unusable,
+            ..
+        } = wanted;
         let mut kept = BTreeMap::new();
         for (name, one) in std::mem::take(&mut self.clusters) {
             match wanted.get(&name) {
@@ -47,6 +52,7 @@ impl<'a> Running<'a> {
                     // What it held stays: the same registry runs again at once.
                     one.end().await;
                 }
+                None if unusable.contains(&name) => drop(kept.insert(name, one)),
                 None => {
                     tracing::info!(target: "kubernetes", cluster = name, "a cluster is read no more: its secret is gone");
                     let id = one.id.clone();

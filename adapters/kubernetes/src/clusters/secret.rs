@@ -1,6 +1,6 @@
 //! What secrets say of clusters: a pure reading, and who wins where two speak of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -51,40 +51,65 @@ pub(super) struct Described {
     pub(super) kubeconfig: String,
 }
 
-/// The clusters that secrets describe: of several that describe one, the oldest counts, then the first by name. Beside them what is
-/// wrong, by secret. `own` is the cluster that the secrets are in.
-pub(super) fn described<'a>(
-    secrets: impl IntoIterator<Item = &'a Secret>,
-    own: &str,
-) -> (BTreeMap<String, Described>, Vec<String>) {
-    let mut secrets: Vec<_> = secrets.into_iter().collect();
-    secrets.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-    let mut clusters: BTreeMap<String, Described> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for Secret {
-        name, kubeconfigs, ..
-    } in secrets
-    {
-        for (cluster, kubeconfig) in kubeconfigs {
-            let problem = match (kubeconfig, clusters.get(cluster)) {
-                _ if cluster == own => "it is the cluster that the secret is in".to_owned(),
-                (Err(why), _) => why.clone(),
-                (Ok(_), Some(Described { by, .. })) => {
-                    format!("secret {by} describes it already, and is older or first by name")
+/// The clusters that secrets describe.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// Those that can be read, by name.
+    pub(super) clusters: BTreeMap<String, Described>,
+    /// Those whose kubeconfig cannot be used: one that runs goes on as it is.
+    pub(super) unusable: BTreeSet<String>,
+    /// What is wrong, for the log.
+    pub(super) wrong: Vec<String>,
+}
+
+impl Wanted {
+    /// What `secrets` describe: of several that describe one cluster, the oldest counts, then the first by name. `own` is the
+    /// cluster that the secrets are in.
+    pub(super) fn by<'a>(secrets: impl IntoIterator<Item = &'a Secret>, own: &str) -> Self {
+        let mut secrets: Vec<_> = secrets.into_iter().collect();
+        secrets.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        let mut wanted = Self::default();
+        for Secret {
+            name, kubeconfigs, ..
+        } in secrets
+        {
+            for (cluster, kubeconfig) in kubeconfigs {
+                if let Err(problem) = wanted.take(name, cluster, kubeconfig, own) {
+                    let problem = format!("secret {name}, cluster {cluster}: {problem}");
+                    wanted.wrong.push(problem);
                 }
-                (Ok(text), None) => {
-                    let described = Described {
-                        by: Arc::clone(name),
-                        kubeconfig: text.clone(),
-                    };
-                    clusters.insert(cluster.clone(), described);
-                    continue;
-                }
-            };
-            wrong.push(format!("secret {name}, cluster {cluster}: {problem}"));
+            }
         }
+        wanted
     }
-    (clusters, wrong)
+
+    fn take(
+        &mut self,
+        by: &Arc<str>,
+        cluster: &str,
+        kubeconfig: &Result<String, String>,
+        own: &str,
+    ) -> Result<(), String> {
+        if cluster == own {
+            return Err("it is the cluster that the secret is in".into());
+        }
+        if let Some(Described { by, .. }) = self.clusters.get(cluster) {
+            return Err(format!(
+                "secret {by} describes it already, and is older or first by name"
+            ));
+        }
+        let kubeconfig = match kubeconfig {
+            Ok(text) => text.clone(),
+            Err(why) => {
+                self.unusable.insert(cluster.to_owned());
+                return Err(why.clone());
+            }
+        };
+        let by = Arc::clone(by);
+        self.clusters
+            .insert(cluster.to_owned(), Described { by, kubeconfig });
+        Ok(())
+    }
 }
 
 fn decoded(encoded: &str) -> Result<String, String> {
@@ -171,7 +196,9 @@ mod tests {
         for turn in 0..all.len() {
             let mut all: Vec<_> = all.iter().collect();
             all.rotate_left(turn);
-            let (clusters, wrong) = described(all, "home");
+            let Wanted {
+                clusters, wrong, ..
+            } = Wanted::by(all, "home");
             let found: Vec<_> = clusters
                 .iter()
                 .map(|(cluster, found)| (cluster.as_str(), &*found.by))
@@ -185,6 +212,15 @@ mod tests {
                 ]
             );
         }
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_read_is_not_one_that_is_gone() {
+        let broken = secret("s", None, &[("east", "clusters: ["), ("west", GOOD)]);
+        let wanted = Wanted::by([&broken], "home");
+        assert_eq!(wanted.clusters.keys().collect::<Vec<_>>(), ["west"]);
+        assert_eq!(wanted.unusable, BTreeSet::from(["east".to_owned()]));
+        assert_eq!(wanted.wrong.len(), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use pilothouse_process::inert::{
     switch, value,
 };
 
-const CLUSTERS: &str = "further clusters are described by secrets with the label istio/multiCluster=true in --namespace";
+const CLUSTERS: &str = "further clusters are described by secrets with the label istio/multiCluster=true in --clusters-namespace";
 const PLAINTEXT: &str = "proxies are served in plaintext on --grpc-addr";
 const INJECTION: &str = "no injection or validation webhook is served";
 
@@ -17,7 +17,6 @@ pub const INERT: &[Inert] = &[
         "API servers are watched: nothing is read again at intervals",
     ),
     value("clusterRegistriesConfigMap", CLUSTERS),
-    value("clusterRegistriesNamespace", CLUSTERS),
     value("clusterAliases", "a cluster has one name"),
     value(
         "consulserverInterval",

@@ -21,7 +21,7 @@ fn discovery(flags: &str) -> Result<Config, String> {
 }
 
 /// `flags` lead to `expected` in the resolved value.
-fn check<T: PartialEq + std::fmt::Debug>(flags: &str, field: fn(&Config) -> T, expected: T) {
+fn check<T: PartialEq + fmt::Debug>(flags: &str, field: fn(&Config) -> T, expected: T) {
     let config = discovery(&format!("--config-dir mesh {flags}"))
         .unwrap_or_else(|problem| panic!("{flags}: {problem}"));
     assert_eq!(field(&config), expected, "{flags}");
@@ -61,7 +61,11 @@ fn every_spelling_of_the_original_is_accepted() {
         "--meshConfig m.yaml",
         "--meshConfig=m.yaml",
     ] {
-        check(flag, |c| c.mesh_config.clone(), Some("m.yaml".into()));
+        check(
+            flag,
+            |c| c.mesh_config.clone(),
+            Some(MeshConfigPlace::File("m.yaml".into())),
+        );
     }
     for (flag, expected) in [
         ("", VirtualServiceMerge::Off),
@@ -173,7 +177,7 @@ fn every_flag_without_meaning_warns_once() {
             );
         }
     }
-    let config = discovery("--config-dir mesh --profile --kubeconfig k -n ns").unwrap();
+    let config = discovery("--config-dir mesh --profile --resync 1s --clusterAliases a=b").unwrap();
     assert_eq!(config.warnings.len(), 3);
 }
 
@@ -184,7 +188,7 @@ fn mistakes_are_answered_with_advice() {
         ("--registries Statik --config-dir m", "Static"),
         (
             "--registries Eureka --config-dir m",
-            "[possible values: Static, Consul]",
+            "[possible values: Static, Kubernetes, Consul]",
         ),
         ("--config-dir m --grpcAddr nowhere", "write it as :15010"),
         ("--config-dir m --shutdown-duration 10", "10s"),
@@ -214,6 +218,31 @@ fn a_debug_listener_for_everybody_is_warned_of() {
 }
 
 #[test]
+fn consul_is_asked_with_tls_where_flags_say_so() {
+    let asked = |flags: &str| {
+        let config = discovery(&format!("--registries Consul {flags}"))?;
+        match &config.sources[..] {
+            [Source::Consul { client, .. }] => Ok((**client).clone()),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let tls = "--consul-ca-file ca --consul-client-cert-file cert --consul-client-key-file key --consul-tls-server-name server";
+    let client = asked(&format!("--consul-address https://consul:8501 {tls}")).unwrap();
+    assert_eq!(client.ca_file, Some("ca".into()));
+    assert_eq!(
+        client.client_certificate,
+        Some(("cert".into(), "key".into()))
+    );
+    assert_eq!(client.server_name, "server");
+    let plain = asked(&format!("--consul-address consul:8500 {tls}")).unwrap_err();
+    let told = "--consul-ca-file is about TLS, and http://consul:8500 has none";
+    assert!(plain.contains(told), "{plain}");
+    let half = asked("--consul-address https://consul:8501 --consul-client-cert-file cert");
+    let told = half.unwrap_err();
+    assert!(told.contains("--consul-client-key-file"), "{told}");
+}
+
+#[test]
 fn help_and_version_are_no_mistakes() {
     for line in [
         &["pilot-discovery", "--version"][..],
@@ -235,9 +264,16 @@ fn help_and_version_are_no_mistakes() {
 }
 
 #[test]
-fn the_domain_says_that_it_has_no_effect_on_files() {
-    let config = discovery("--config-dir m --domain mesh.example").unwrap();
-    assert_eq!(config.warnings.len(), 1);
+fn the_domain_is_that_of_services() {
+    let check = |line: &str, expected: &str| {
+        let config = discovery(line).unwrap();
+        assert_eq!(
+            (config.domain.as_str(), &config.warnings[..]),
+            (expected, &[][..])
+        );
+    };
+    check("--config-dir m", "cluster.local");
+    check("--config-dir m --domain mesh.example", "mesh.example");
 }
 
 /// The documentation has every flag that is ignored with its reason, every port, and every scope.
@@ -274,4 +310,47 @@ fn the_readme_is_true() {
             scope.name
         );
     }
+}
+
+#[test]
+fn kubernetes_is_read_as_the_flags_say() {
+    let kubernetes = |flags: &str| {
+        let config = discovery(&format!("--registries kubernetes {flags}")).unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new(), "{flags}");
+        match config.sources.as_slice() {
+            [
+                Source::Kubernetes {
+                    config: read,
+                    access,
+                },
+            ] => (config.namespace, (**read).clone(), (**access).clone()),
+            other => panic!("{flags}: {other:?}"),
+        }
+    };
+    let (namespace, read, access) = kubernetes("");
+    assert_eq!(namespace, "istio-system");
+    assert_eq!(read, KubernetesConfig::default());
+    assert_eq!((access.kubeconfig, access.context), (None, None));
+    assert_eq!((access.qps, access.burst), (80.0, 160));
+    assert!(access.user_agent.starts_with("pilot-discovery/"));
+    for flags in [
+        "--kubeconfig k --context c -n ns -a app --clusterID east --kubernetesApiQPS 1.5 --kubernetesApiBurst 7 --domain d.example",
+        "--kubeconfig=k --context=c --namespace ns --appNamespace app --cluster-id east --kubernetes-api-qps 1.5 --kubernetes-api-burst 7 --domain d.example",
+        "--kubeconfig=k --context=c --namespace ns --app-namespace app --cluster-id east --kubernetes-api-qps 1.5 --kubernetes-api-burst 7 --domain d.example",
+    ] {
+        let (namespace, read, access) = kubernetes(flags);
+        assert_eq!(namespace, "ns");
+        let expected = KubernetesConfig {
+            cluster: "east".into(),
+            domain: "d.example".into(),
+            namespace: Some("app".into()),
+            ..KubernetesConfig::default()
+        };
+        assert_eq!(read, expected, "{flags}");
+        assert_eq!(access.kubeconfig, Some("k".into()));
+        assert_eq!(access.context.as_deref(), Some("c"));
+        assert_eq!((access.qps, access.burst), (1.5, 7));
+    }
+    let all = discovery("--registries Kubernetes,Consul,Static --config-dir mesh").unwrap();
+    assert_eq!(all.sources.len(), 3);
 }
