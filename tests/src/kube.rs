@@ -20,6 +20,7 @@ mod audit;
 mod client;
 mod etcd;
 mod files;
+mod import;
 mod kubectl;
 pub mod objects;
 
@@ -250,7 +251,7 @@ impl KubeCluster {
         Ok(())
     }
 
-    /// Kills the controllers, or ends a pause: nothing is written behind a test's back while they are away.
+    /// Kills the controllers, so that endpoint slices stay as they are whatever happens to pods.
     pub fn stop_controllers(&mut self) -> Result<()> {
         let process = self.controllers.take();
         process.context("no controllers run")?.kill()?;
@@ -271,7 +272,8 @@ impl KubeCluster {
         Ok(())
     }
 
-    /// Makes etcd forget every version but the present one, and returns its revision.
+    /// Makes etcd forget every version but the present one, and returns its revision. With its watch cache the API server still knows
+    /// what it has seen: stop it, compact and start it again, and it answers 410 to whoever asks for more.
     pub async fn compact(&self) -> Result<u64> {
         etcd::compact(self.etcd_address).await
     }
@@ -298,9 +300,9 @@ fn api_server(
         .arg(format!("--etcd-servers=http://{etcd}"))
         .arg(format!("--secure-port={}", address.port()))
         .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-        // The recipe of services; endpoints of the API server itself would be on loopback, which the API refuses.
+        // Services may have both families. Endpoints of the API server itself would be on loopback, which the API refuses.
         .args([
-            "--service-cluster-ip-range=10.96.0.0/12",
+            "--service-cluster-ip-range=10.96.0.0/12,fd00:10:96::/112",
             "--endpoint-reconciler-type=none",
         ])
         // Pods need no service account's object.

@@ -1,10 +1,12 @@
 //! Discovery on a real Kubernetes API server.
 
 mod clusters;
+mod contract;
 mod crds;
 mod import;
 mod platform;
 mod rbac;
+mod registry;
 mod status;
 mod setting;
 mod watch;

@@ -120,7 +120,7 @@ fn collection(object: &Value) -> Result<String> {
 }
 
 /// Resources are named as their kinds are, in the plural.
-fn plural(kind: &str) -> String {
+pub(super) fn plural(kind: &str) -> String {
     let name = kind.to_lowercase();
     if name == "endpoints" {
         return name;

@@ -48,6 +48,12 @@ pub(super) async fn compact(address: SocketAddr) -> Result<u64> {
     Ok(revision)
 }
 
+/// Writes in one transaction.
+pub(super) async fn write(address: SocketAddr, puts: &[Value]) -> Result<()> {
+    ask(address, "/v3/kv/txn", &json!({"success": puts})).await?;
+    Ok(())
+}
+
 async fn ask(address: SocketAddr, path: &str, request: &Value) -> Result<Value> {
     http::post_json(address, path, request, PATIENCE).await
 }

@@ -43,6 +43,13 @@ impl<'a> Pod<'a> {
         }
     }
 
+    /// The whole object, as [`KubeCluster::import`] takes it.
+    pub fn running(&self) -> Value {
+        let mut object = self.object();
+        object["status"] = self.status()["status"].take();
+        object
+    }
+
     fn object(&self) -> Value {
         let labels: Map<String, Value> = self
             .labels
@@ -166,7 +173,8 @@ pub struct Slice<'a> {
 }
 
 impl Slice<'_> {
-    fn object(&self) -> Value {
+    /// The whole object.
+    pub fn object(&self) -> Value {
         let endpoints: Vec<Value> = self
             .endpoints
             .iter()

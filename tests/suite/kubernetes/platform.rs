@@ -152,8 +152,10 @@ async fn what_is_compacted_is_gone() {
         cluster.get_path(path).await.unwrap();
     }
 
-    // The present version stays.
-    cluster.create(&config_map("d")).await.unwrap();
+    // The present version stays, and so does what comes after the one before it.
+    for name in ["d", "e"] {
+        cluster.create(&config_map(name)).await.unwrap();
+    }
     cluster.compact().await.unwrap();
     for path in [&exact, &rest] {
         let error = format!("{:#}", cluster.get_path(path).await.unwrap_err());
