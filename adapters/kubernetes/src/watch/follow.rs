@@ -26,6 +26,9 @@ use reports::{Reports, chain};
 const MISSING: u32 = 3;
 const MISSING_AFTER: Duration = Duration::from_secs(2);
 
+/// How often in a row a list as a stream may fail before one by pages is tried.
+const STREAMS: u32 = 2;
+
 /// How often it is asked soon again after a poke: what a cluster is told to serve is served a moment later.
 const EAGER: u32 = 6;
 
@@ -46,6 +49,8 @@ pub(super) struct Follower<T, C> {
     missing: u32,
     /// Whether this resource can be listed as a stream, where others can.
     streams: bool,
+    /// How often in a row that failed while it was under way.
+    broken: u32,
     reports: Reports<T>,
 }
 
@@ -91,6 +96,7 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
             eager: 0,
             missing: 0,
             streams: true,
+            broken: 0,
             reports: Reports::new(),
             source,
             settings,
@@ -120,16 +126,18 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
         // What happens from here on may not show in the answer.
         self.poked.borrow_and_update();
         let started = Instant::now();
-        if self.streams && self.settings.streaming.is_tried() {
+        if self.streams && self.broken < STREAMS && self.settings.streaming.is_tried() {
             let length = self.pace.within(&self.settings.watch);
             let (source, settings) = (&self.source, &self.settings);
             match initial::read(source, settings, length, &self.convert).await {
                 Ok((listed, watch)) => {
+                    self.broken = 0;
                     let version = listed.version.clone();
                     self.listed(listed, started, "as a stream");
                     return Phase::Open(Open::new(watch, version));
                 }
                 Err(initial::Aborted::Failed(failure)) => {
+                    self.broken += u32::from(!failure.is_of_the_server());
                     return self.failed(failure, Phase::List(want));
                 }
                 Err(initial::Aborted::Refused) => self.streams = false,
@@ -139,6 +147,7 @@ impl<T, C: Fn(Raw<'_>) -> T> Follower<T, C> {
                 }
             }
         }
+        self.broken = 0;
         match list::read(&self.source, &self.settings, want, &self.convert).await {
             Ok(listed) => {
                 let version = listed.version.clone();

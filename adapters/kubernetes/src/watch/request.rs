@@ -54,6 +54,14 @@ impl Failure {
         self.error.status()
     }
 
+    /// Whether nothing could be had of the server, whatever it is asked for.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        match &self.error {
+            WatchError::Unreachable { .. } => true,
+            error => error.is_denied() || error.status() == Some(StatusCode::TOO_MANY_REQUESTS),
+        }
+    }
+
     /// Whether the server can make nothing of the request.
     pub(super) fn is_of_the_request(&self) -> bool {
         matches!(

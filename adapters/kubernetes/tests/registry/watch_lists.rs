@@ -160,6 +160,22 @@ async fn a_streamed_list_that_breaks_off_says_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_never_comes_as_a_stream_comes_by_pages() {
+    for what in [
+        What::Status(500, "no", None),
+        What::Error(500, "InternalError", None),
+        What::End,
+    ] {
+        let fake = five();
+        fake.fault(Fault::on(On::Streamed, PODS, what));
+        let settings = Settings::default();
+        let mut pods = Following::new(&fake, &settings);
+        pods.expect(&["failing: ", FIVE, "nothing"]).await;
+        assert!(settings.streaming.is_tried(), "others are still streamed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn servers_without_streamed_lists_are_asked_for_one_once() {
     let check = async |prepare: fn(&Fake), within: Duration| {
         let fake = five();
