@@ -132,7 +132,8 @@ impl Converter {
             Reader::Rule(_) => match serde_json::from_str::<Written>(raw.text.get()) {
                 Ok(written) => {
                     let entry = |place: &Arc<Place>| {
-                        Entry::of(place.clone(), meta.generation, &written.status)
+                        let version = &raw.metadata.resource_version;
+                        Entry::of(place.clone(), meta.generation, version, &written.status)
                     };
                     converted.entry = self.place.as_ref().map(entry);
                     meta.kept_addresses = kept(&written.status);

@@ -44,22 +44,25 @@ pub(crate) struct Entry {
     pub(super) generation: i64,
     /// Our conditions, by type.
     pub(super) ours: Vec<Condition>,
-    /// Whether there are conditions of others.
-    pub(super) others: bool,
+    /// Conditions of others, as they stand.
+    pub(super) others: Vec<Value>,
+    /// The version in which all this was.
+    pub(super) version: String,
     /// The automatic addresses that are kept with it.
     pub(super) addresses: Addresses,
 }
 
 impl Entry {
-    /// From an object's `metadata.generation` and `status`, whatever stands there.
-    pub(crate) fn of(place: Arc<Place>, generation: i64, status: &Value) -> Self {
+    /// From an object's `metadata.generation`, `metadata.resourceVersion` and `status`, whatever stands there.
+    pub(crate) fn of(place: Arc<Place>, generation: i64, version: &str, status: &Value) -> Self {
         let (mut ours, others) = split(status);
         ours.sort();
         Self {
             place,
             generation,
             ours,
-            others: !others.is_empty(),
+            others,
+            version: version.to_owned(),
             addresses: addresses::written(status),
         }
     }

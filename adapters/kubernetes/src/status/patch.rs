@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 
 use pilothouse_core::registry::ObjectKey;
 
-use super::Writes;
 use super::addresses::{self, Addresses};
 use super::api::{Api, ApiError, Patch};
 use super::conditions::Condition;
-use super::known::{Place, split};
+use super::known::{Entry, Place, split};
 
 /// In whose name conditions are written.
 const CONDITIONS: &str = "pilothouse-conditions";
@@ -22,23 +21,30 @@ const ADDRESSES: &str = "pilothouse-addresses";
 /// Makes our conditions be these.
 pub(super) async fn conditions(
     api: &Api,
-    place: &Place,
+    entry: &Entry,
     key: &ObjectKey,
     all: &[Condition],
-    writes: Writes,
 ) -> Result<(), ApiError> {
-    let status = format!("{}/status", place.of(key));
+    let status = format!("{}/status", entry.place.of(key));
     let conditions: Vec<_> = all.iter().map(Condition::write).collect();
     let ours = match conditions.as_slice() {
         [] => json!({}),
         some => json!({"conditions": some}),
     };
-    let applied = object(place, key, ours);
+    let applied = object(&entry.place, key, ours);
     match api.patch(&status, CONDITIONS, Patch::Apply, &applied).await {
         Ok(after) if is_so(&after, all) => Ok(()),
-        // The list is another's: ours were left as they are in it, or kept out of it.
-        Ok(_) => among_others(api, place, key, all, writes).await,
-        Err(error) if error.code() == 409 => among_others(api, place, key, all, writes).await,
+        // The list is another's: ours were left as they are in it.
+        Ok(after) => {
+            let (_, others) = split(&after["status"]);
+            let version = &after["metadata"]["resourceVersion"];
+            among_others(api, &status, others, version, all).await
+        }
+        // The list is another's, and ours cannot be added to it.
+        Err(error) if error.code() == 409 => {
+            let (others, version) = (entry.others.clone(), json!(entry.version));
+            among_others(api, &status, others, &version, all).await
+        }
         Err(error) => Err(error),
     }
 }
@@ -49,30 +55,21 @@ fn is_so(object: &Value, all: &[Condition]) -> bool {
     ours == all
 }
 
-/// Replaces the whole list, with what others have in it, if it is as it was read.
+/// Replaces the whole list, with what others have in it, if the object is still in the version that had this.
 async fn among_others(
     api: &Api,
-    place: &Place,
-    key: &ObjectKey,
+    status: &str,
+    others: Vec<Value>,
+    version: &Value,
     all: &[Condition],
-    writes: Writes,
 ) -> Result<(), ApiError> {
-    let path = place.of(key);
-    let Some(present) = api.get(&path).await? else {
-        return Ok(());
-    };
-    let (ours, mut list) = split(&present["status"]);
-    let theirs = !list.is_empty() && writes == Writes::Auto;
-    if theirs && !all.is_empty() || ours.is_empty() && all.is_empty() {
-        return Ok(());
-    }
+    let mut list = others;
     list.extend(all.iter().map(Condition::write));
     let change = json!({
-        "metadata": {"resourceVersion": present["metadata"]["resourceVersion"]},
+        "metadata": {"resourceVersion": version},
         "status": {"conditions": list},
     });
-    let status = format!("{path}/status");
-    api.patch(&status, CONDITIONS, Patch::Merge, &change)
+    api.patch(status, CONDITIONS, Patch::Merge, &change)
         .await
         .map(drop)
 }

@@ -47,7 +47,7 @@ impl Reports {
     }
 
     fn name(&self) -> String {
-        format!("pilothouse-verdicts-{}", self.replica)
+        format!("pilothouse-verdicts-{}", as_name(&self.replica))
     }
 
     fn path(&self, name: &str) -> String {
@@ -208,6 +208,15 @@ impl Seen {
             }
         }
     }
+}
+
+/// A text as a part of an object's name, which has fewer letters than hosts' names have.
+fn as_name(text: &str) -> String {
+    let plain = |c: char| match c.to_ascii_lowercase() {
+        c @ ('a'..='z' | '0'..='9' | '-' | '.') => c,
+        _ => '-',
+    };
+    text.chars().map(plain).collect()
 }
 
 /// The registry, as a label may say it.

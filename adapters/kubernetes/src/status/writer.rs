@@ -211,7 +211,7 @@ impl Writer {
         let in_force = mesh.rule(key).is_some_and(|rule| rule.source == source);
         if in_force || of_object.is_some() {
             let verdict = verdicts.get(key).unwrap_or(&nothing.1);
-            let said = if entry.others && self.writes == Writes::Auto {
+            let said = if !entry.others.is_empty() && self.writes == Writes::Auto {
                 Vec::new()
             } else {
                 conditions::said(of_object.unwrap_or(&nothing.0), verdict)
@@ -230,9 +230,7 @@ impl Writer {
         let now = Instant::now();
         self.pace.tried(&key, what.part(), entry.generation, now);
         let written = match &what {
-            What::Conditions(all) => {
-                patch::conditions(&self.api, &entry.place, &key, all, self.writes).await
-            }
+            What::Conditions(all) => patch::conditions(&self.api, &entry, &key, all).await,
             What::Addresses(all) => patch::addresses(&self.api, &entry.place, &key, all).await,
         };
         match written {

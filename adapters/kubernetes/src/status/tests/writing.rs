@@ -60,7 +60,8 @@ fn place() -> Arc<Place> {
 fn entry(object: &Value) -> (ObjectKey, Entry) {
     let name = object["metadata"]["name"].as_str().unwrap();
     let generation = object["metadata"]["generation"].as_i64().unwrap();
-    let entry = Entry::of(place(), generation, &object["status"]);
+    let version = object["metadata"]["resourceVersion"].as_str().unwrap();
+    let entry = Entry::of(place(), generation, version, &object["status"]);
     (meta(name).key, entry)
 }
 
