@@ -2,6 +2,7 @@
 
 mod envoy_filter;
 mod gateway;
+mod ingress;
 mod limited;
 mod live;
 mod virtual_service;
@@ -11,11 +12,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pilothouse_core::mesh::{ExportTo, Mesh, MeshConfig, OutboundPolicy, Rule, Source, Touched};
+use pilothouse_core::mesh::{
+    ExportTo, IngressMode, Mesh, MeshConfig, OutboundPolicy, Rule, Source, Touched,
+};
 use pilothouse_core::model::*;
 use pilothouse_core::registry::{Meta, RegistryId};
 use pilothouse_core::rules::resolve::mesh_config;
-use pilothouse_core::rules::{Resolved, RuleSpec};
+use pilothouse_core::rules::{Resolved, RuleSpec, kinds};
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
 use serde_json::json;
@@ -86,6 +89,16 @@ enum Event {
         name: u8,
         rule: Option<(u8, u8, u8)>,
     },
+    Ingress {
+        namespace: usize,
+        name: u8,
+        rule: Option<(u8, u8)>,
+    },
+    IngressClass {
+        name: u8,
+        /// Whether it is ours, and the default.
+        rule: Option<(bool, bool)>,
+    },
     Virtual {
         namespace: usize,
         name: u8,
@@ -106,6 +119,7 @@ enum Event {
         default_private: bool,
         registry_only: bool,
         timeout: bool,
+        any_ingress: bool,
     },
 }
 
@@ -116,9 +130,17 @@ fn event() -> impl Strategy<Value = Event> {
     let (first, second, selects) = gateway::PARTS;
     let (patches, scopes) = envoy_filter::PARTS;
     let servers = (0..first, 0..second, 0..selects);
+    let (classes, paths) = ingress::PARTS;
+    let ingress = (0..classes, 0..paths);
     prop_oneof![
         3 => (0..NAMESPACES.len(), 0u8..2, prop::option::weighted(0.8, servers)).prop_map(|(namespace, name, rule)| {
             Event::Gateway { namespace: namespace / 2, name, rule }
+        }),
+        3 => (0..NAMESPACES.len(), 0u8..3, prop::option::weighted(0.8, ingress)).prop_map(|(namespace, name, rule)| {
+            Event::Ingress { namespace, name, rule }
+        }),
+        2 => (0u8..2, prop::option::weighted(0.8, (prop::bool::weighted(0.7), any::<bool>()))).prop_map(|(name, rule)| {
+            Event::IngressClass { name, rule }
         }),
         5 => (0..NAMESPACES.len(), 0u8..3, prop::option::weighted(0.8, routing)).prop_map(|(namespace, name, rule)| {
             Event::Virtual { namespace, name, rule }
@@ -140,10 +162,11 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..=NAMESPACES.len(), 0u8..2, prop::option::weighted(0.7, 0u8..8)).prop_map(|(namespace, name, rule)| {
             Event::Telemetry { namespace, name, rule }
         }),
-        1 => any::<(bool, bool, bool)>().prop_map(|(default_private, registry_only, timeout)| Event::Config {
+        1 => any::<(bool, bool, bool, bool)>().prop_map(|(default_private, registry_only, timeout, any_ingress)| Event::Config {
             default_private,
             registry_only,
-            timeout
+            timeout,
+            any_ingress
         }),
     ]
 }
@@ -271,6 +294,29 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                 touched.rules.insert(key);
             }
         }
+        Event::Ingress {
+            namespace,
+            name,
+            rule,
+        } => {
+            let class = rule.map_or(0, |(class, _)| class);
+            let meta = ingress::meta(NAMESPACES[*namespace], *name, class);
+            let key = meta.key.clone();
+            let rule = rule.map(|parts| Arc::new(rule_of(meta, &ingress::spec(parts))));
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
+            }
+        }
+        Event::IngressClass { name, rule } => {
+            let meta = ingress::class_meta(*name, rule.is_some_and(|(_, default)| default));
+            let key = meta.key.clone();
+            let rule = rule.map(|(ours, _)| Arc::new(rule_of(meta, &ingress::class(ours))));
+            if mesh.rule(&key) != rule.as_ref() {
+                mesh.set_rule(&key, rule);
+                touched.rules.insert(key);
+            }
+        }
         Event::Virtual {
             namespace,
             name,
@@ -325,8 +371,12 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
             default_private,
             registry_only,
             timeout,
+            any_ingress,
         } => {
             let mut config = collectors();
+            if *any_ingress {
+                config.ingress.mode = IngressMode::Default;
+            }
             if *default_private {
                 config.default_service_export_to = ExportTo::Some {
                     own: true,
@@ -351,7 +401,9 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
 /// A rule of the kind that `meta` names.
 fn rule_of(meta: Meta, spec: &serde_json::Value) -> Rule {
     let kind = meta.key.kind.as_str();
-    let (spec, _) = RuleSpec::parse("networking.istio.io/v1", kind, spec).unwrap();
+    let known = kinds().iter().find(|known| known.name == kind).unwrap();
+    let version = format!("{}/{}", known.group, known.versions[0]);
+    let (spec, _) = RuleSpec::parse(&version, kind, spec).unwrap();
     Rule {
         source: Source {
             registry: RegistryId::new("Static", "test"),
@@ -641,7 +693,9 @@ fn collectors() -> MeshConfig {
         {"name": "als", "envoyHttpAls": to("b.mesh", 8080)},
         {"name": "zipkin", "zipkin": to("a.mesh", 80)},
     ]});
-    mesh_config(&written).unwrap().0
+    let mut config = mesh_config(&written).unwrap().0;
+    config.ingress.selector = [("app", "web")].into_iter().collect();
+    config
 }
 
 fn telemetry(meta: Meta, parts: u8) -> Rule {

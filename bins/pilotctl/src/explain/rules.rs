@@ -163,6 +163,10 @@ fn others(files: &Offline, hosts: &BTreeSet<Host>, used: &[Used]) -> Vec<Other> 
         let speaks = match &resolved {
             Some(Resolved::Virtual(rule)) => speaks_of(&rule.hosts, hosts),
             Some(Resolved::Destination(rule)) => speaks_of(std::slice::from_ref(&rule.host), hosts),
+            Some(Resolved::Ingress(ingress)) => {
+                let mut routes = ingress.routes.iter();
+                routes.any(|rule| speaks_of(&rule.hosts, hosts))
+            }
             _ => matches!(spec, RuleSpec::EnvoyFilter(_)) && causes.contains(key),
         };
         let lost = lost(files, key, &causes);
@@ -215,6 +219,9 @@ fn absent(files: &Offline, resolved: Option<&Resolved>, winners: &[VirtualServic
         .is_some_and(|export| !export.includes(&files.namespace));
     if hidden {
         return format!("it is not exported to namespace {}", files.namespace);
+    }
+    if let Some(Resolved::Ingress(_)) = resolved {
+        return "it is in force on the routers that serve its class only".to_owned();
     }
     let Some(Resolved::Virtual(rule)) = resolved else {
         return "another rule goes first for this host, or the proxy does not use the host"
