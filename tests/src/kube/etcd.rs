@@ -5,7 +5,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use ::http::Request;
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use futures::{TryStreamExt, stream};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::Programs;
@@ -14,6 +21,10 @@ use crate::ports::free_address;
 use crate::process::Process;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many writes are under way at a time.
+const CONNECTIONS: usize = 8;
+
+type Pool = Client<HttpConnector, Full<Bytes>>;
 
 /// Starts it; the API server waits for it.
 pub(super) fn start(programs: &Programs, address: SocketAddr, dir: &Path) -> Result<Process> {
@@ -48,10 +59,25 @@ pub(super) async fn compact(address: SocketAddr) -> Result<u64> {
     Ok(revision)
 }
 
-/// Writes in one transaction.
-pub(super) async fn write(address: SocketAddr, puts: &[Value]) -> Result<()> {
-    ask(address, "/v3/kv/txn", &json!({"success": puts})).await?;
-    Ok(())
+/// Writes each of these, as one revision each: the API server and its clients take those of one revision for one event.
+pub(super) async fn write(address: SocketAddr, puts: Vec<Value>) -> Result<()> {
+    let client: Pool = Client::builder(TokioExecutor::new()).build_http();
+    stream::iter(puts.into_iter().map(Ok))
+        .try_for_each_concurrent(CONNECTIONS, async |put| {
+            let request = Request::post(format!("http://{address}/v3/kv/put"))
+                .body(Full::from(put.to_string()))?;
+            let answer = client.request(request).await.context("writing to etcd")?;
+            let status = answer.status();
+            // Read to its end, so that the connection is used again.
+            let body = answer.into_body().collect().await?.to_bytes();
+            ensure!(
+                status == 200,
+                "etcd answers {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+            Ok(())
+        })
+        .await
 }
 
 async fn ask(address: SocketAddr, path: &str, request: &Value) -> Result<Value> {

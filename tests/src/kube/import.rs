@@ -1,4 +1,4 @@
-//! Many objects at once, written into etcd behind the API server's back: 10,000 pods take two seconds in place of eighty.
+//! Many objects at once, written into etcd behind the API server's back: 10,000 pods take four seconds in place of eighty.
 //!
 //! The API server shows them, and the events of their coming, like any others. It has not checked them, and has not done what a creation
 //! does beside: no address is allocated to a service, and so each must name its own. It ends watches that do not read so many events at once.
@@ -11,17 +11,11 @@ use serde_json::{Value, json};
 use super::client::plural;
 use super::{KubeCluster, etcd};
 
-/// How many objects go into a transaction; etcd takes 128.
-const BATCH: usize = 100;
-
 impl KubeCluster {
     /// Writes whole objects, status included. Those that are there are overwritten.
     pub async fn import(&self, objects: &[Value]) -> Result<()> {
-        for batch in objects.chunks(BATCH) {
-            let puts = batch.iter().map(put).collect::<Result<Vec<_>>>()?;
-            etcd::write(self.etcd_address, &puts).await?;
-        }
-        Ok(())
+        let puts = objects.iter().map(put).collect::<Result<Vec<_>>>()?;
+        etcd::write(self.etcd_address, puts).await
     }
 }
 
@@ -43,10 +37,10 @@ fn put(object: &Value) -> Result<Value> {
     if !metadata.contains_key("creationTimestamp") {
         metadata.insert("creationTimestamp".into(), json!("2026-01-01T00:00:00Z"));
     }
-    Ok(json!({"requestPut": {
+    Ok(json!({
         "key": STANDARD.encode(key),
         "value": STANDARD.encode(object.to_string()),
-    }}))
+    }))
 }
 
 /// Where the API server keeps an object.
