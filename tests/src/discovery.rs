@@ -69,6 +69,13 @@ impl Options {
         Ok(this)
     }
 
+    /// One more flag, without a value or with one after `=`.
+    #[must_use]
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.args.push(flag.into());
+        self
+    }
+
     /// One more flag with its value.
     #[must_use]
     pub fn arg(mut self, flag: &str, value: impl Into<OsString>) -> Self {

@@ -21,7 +21,7 @@ fn defined() -> impl Iterator<Item = &'static RuleKind> {
 }
 
 /// What `pilotctl crds` prints.
-async fn printed(args: &[&str]) -> Result<String> {
+pub(super) async fn printed(args: &[&str]) -> Result<String> {
     let line = ["pilotctl", "crds"].iter().chain(args);
     let line = pilotctl::cli::CommandLine::try_parse_from(line)?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -40,7 +40,7 @@ async fn definitions() -> Result<Vec<Value>> {
 }
 
 /// Applies definitions as a person does, and waits until the API server serves them.
-async fn apply(cluster: &KubeCluster, text: &str) -> Result<()> {
+pub(super) async fn apply(cluster: &KubeCluster, text: &str) -> Result<()> {
     let args = ["apply", "--server-side", "-f", "-"];
     cluster.kubectl(&args, text).await?;
     let args = [
@@ -65,7 +65,7 @@ fn object(kind: &RuleKind, version: &str, name: &str, spec: &Value) -> Value {
 }
 
 /// The plural of a kind of rules.
-fn plural(kind: &str) -> String {
+pub(super) fn plural(kind: &str) -> String {
     let name = kind.to_lowercase();
     match name.strip_suffix('y') {
         Some(stem) if !stem.ends_with('a') => format!("{stem}ies"),
@@ -340,6 +340,5 @@ async fn status(cluster: &KubeCluster) -> Result<()> {
         );
         Ok(())
     })
-    .await;
-    Ok(())
+    .await
 }
