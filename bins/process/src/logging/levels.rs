@@ -76,6 +76,11 @@ pub const SCOPES: &[Scope] = &[
         targets: &["kube", "kubernetes", "pilothouse_kubernetes"],
     },
     Scope {
+        name: "status",
+        about: "what is written to the status of rules, and which replica writes it",
+        targets: &["status"],
+    },
+    Scope {
         name: "consul",
         about: "the registry Consul",
         targets: &["consul", "pilothouse_consul"],
@@ -140,7 +145,6 @@ const ISTIO_SCOPES: &[&str] = &[
     "security",
     "serviceentry",
     "spiffe",
-    "status",
     "telemetry",
     "tpath",
     "trustBundle",
