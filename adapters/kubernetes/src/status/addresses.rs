@@ -66,7 +66,9 @@ pub(super) fn wanted(mesh: &Mesh, source: &Source) -> Option<Addresses> {
 /// As a status says it.
 pub(super) fn status(addresses: &Addresses) -> Value {
     let one = |(host, value): &(String, String)| json!({"value": value, "host": host});
-    let all: Vec<_> = addresses.iter().map(one).collect();
+    let mut sorted: Vec<_> = addresses.iter().collect();
+    sorted.sort_by_key(|(host, value)| (host, value.contains(':'), value));
+    let all: Vec<_> = sorted.into_iter().map(one).collect();
     if all.is_empty() {
         json!({})
     } else {
