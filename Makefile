@@ -5,7 +5,7 @@ ENVOYS := 1.36.4 1.40.0
 # How many proxies `make bench` simulates.
 PROXIES ?= 100 1000
 
-.PHONY: help check test lint fmt goldens bench demo dist consul-up consul-down kube-up kube-down
+.PHONY: help check test lint fmt goldens bench bench-consul soak demo dist consul-up consul-down kube-up kube-down
 
 help:
 	@echo 'make demo [KEEP=1]   files, discovery and real Envoys with requests flowing while files change'
@@ -18,6 +18,8 @@ help:
 	@echo 'make goldens         rewrite the expected outputs of tests; review the diff'
 	@echo 'make dist            tarball and Debian packages of the binaries'
 	@echo 'make bench           time and memory at $(PROXIES) proxies'
+	@echo 'make bench-consul    the same on a Consul, at 100 proxies'
+	@echo 'make soak            what takes long: ten minutes without Consul'
 
 check:
 	$(CARGO) check --workspace --all-targets --locked
@@ -48,6 +50,14 @@ bench:
 		echo "== $$proxies proxies, 1,000 services x 10 endpoints"; \
 		$(CARGO) run --release --locked --quiet -p pilothouse-tests --bin xdsload -- run --clients $$proxies || exit 1; \
 	done
+
+bench-consul: consul
+	$(CARGO) build --release --locked -p pilot-discovery -p pilothouse-tests --bins
+	$(CARGO) run --release --locked --quiet -p pilothouse-tests --bin xdsload -- consul --clients 100
+
+# Tests that take too long for `make test`.
+soak: envoy consul
+	$(CARGO) test --locked -p pilothouse-tests --test suite -- --ignored --nocapture soak_
 
 demo: envoy
 	$(CARGO) build --locked -p pilot-discovery -p bookinfo-vm --bins

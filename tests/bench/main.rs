@@ -4,6 +4,7 @@
 //! hand, in place, and only as far as a client needs.
 
 mod client;
+mod consul;
 mod fleet;
 mod grpc;
 mod h2;
@@ -18,6 +19,7 @@ mod server;
 mod tables;
 mod wire;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
 use crate::fleet::Options;
 use crate::h2::Windows;
@@ -64,6 +67,24 @@ enum Command {
         /// One more flag for it, as --flag=value; may be repeated.
         #[arg(long, allow_hyphen_values = true)]
         server_arg: Vec<String>,
+    },
+    /// Registers a mesh with a Consul of three servers, starts pilot-discovery on it, and measures: first configuration, memory and
+    /// connections, changes by registration.
+    Consul {
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// Services, each with one HTTP port.
+        #[arg(long, default_value_t = 1000)]
+        services: usize,
+        /// Instances of each service.
+        #[arg(long, default_value_t = 10)]
+        instances: usize,
+        /// How often an instance is registered elsewhere, once among services whose query is held open and once among others.
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+        /// The pilot-discovery to start; by default this workspace's, built by cargo in this program's profile.
+        #[arg(long)]
+        server_bin: Option<PathBuf>,
     },
     /// Connects to a server that runs already, and measures: first configuration, reconnection.
     Clients {
@@ -128,6 +149,23 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<()> {
     let (json, report) = match cli.command {
+        Command::Consul {
+            fleet,
+            services,
+            instances,
+            rounds,
+            server_bin,
+        } => {
+            process::check_open_files(fleet.clients)?;
+            let mesh = consul::Mesh {
+                services,
+                instances,
+                rounds,
+                server: server_bin,
+            };
+            let report = consul::run(&mesh, |server| fleet.resolve(server, services)).await?;
+            return print(fleet.json, &report);
+        }
         Command::Run {
             fleet,
             services,
@@ -163,8 +201,12 @@ async fn run(cli: Cli) -> Result<()> {
             )
         }
     };
+    print(json, &report)
+}
+
+fn print(json: bool, report: &(impl Serialize + Display)) -> Result<()> {
     let text = if json {
-        serde_json::to_string_pretty(&report).context("rendering the report")? + "\n"
+        serde_json::to_string_pretty(report).context("rendering the report")? + "\n"
     } else {
         report.to_string()
     };

@@ -40,6 +40,32 @@ pub(crate) fn memory_kb(id: &str, line: &str) -> Result<u64> {
     value.with_context(|| format!("{path} has no {line}"))
 }
 
+/// How many connections over IPv4 a process has to this port of others.
+pub(crate) fn connections_to(id: &str, port: u16) -> Result<usize> {
+    let path = format!("/proc/{id}/fd");
+    let open = std::fs::read_dir(&path).with_context(|| format!("listing {path}"))?;
+    // A socket is a link to socket:[INODE].
+    let inodes: std::collections::BTreeSet<String> = open
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|to| {
+            let text = to.to_str()?.strip_prefix("socket:[")?;
+            Some(text.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").context("reading /proc/net/tcp")?;
+    let to_port = format!(":{port:04X}");
+    // Number, own address, the other's, state, five more, inode.
+    let is_one = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let (Some(far), Some(state), Some(inode)) = (fields.get(2), fields.get(3), fields.get(9))
+        else {
+            return false;
+        };
+        far.ends_with(&to_port) && *state == "01" && inodes.contains(*inode)
+    };
+    Ok(table.lines().skip(1).filter(is_one).count())
+}
+
 /// Fails if this process, and those that it starts, may not open as many connections.
 pub(crate) fn check_open_files(clients: usize) -> Result<()> {
     let text = std::fs::read_to_string("/proc/self/limits").context("reading /proc/self/limits")?;

@@ -42,9 +42,14 @@ impl Binary {
         }
         Ok(Self(String::from_utf8_lossy(&output.stdout).trim().into()))
     }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
-/// Servers that make a cluster; they end when it is dropped.
+/// Servers that make a cluster, three unless something else is said; they end when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     binary: Binary,
@@ -63,10 +68,22 @@ struct Server {
 }
 
 impl Cluster {
-    /// Three servers of `datacenter`, with `more` in their configuration; returns when they have a leader. Files are put below `dir`.
+    /// Three servers of `datacenter`, with `more` in their configuration, where `{ip}` is each one's address; returns when they have
+    /// a leader. Files are put below `dir`.
     pub async fn start(binary: &Binary, datacenter: &str, more: Value, dir: &Path) -> Result<Self> {
+        Self::of(3, binary, datacenter, more, dir).await
+    }
+
+    /// The same of so many servers.
+    pub async fn of(
+        count: u8,
+        binary: &Binary,
+        datacenter: &str,
+        more: Value,
+        dir: &Path,
+    ) -> Result<Self> {
         let net = network();
-        let servers = (2..=4).map(|host| Server {
+        let servers = (2..2 + count).map(|host| Server {
             ip: Ipv4Addr::new(127, net.0, net.1, host),
             process: None,
         });
@@ -137,7 +154,8 @@ impl Cluster {
             config.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         let file = data.join("config.json");
-        std::fs::write(&file, config.to_string())?;
+        let config = config.to_string().replace("{ip}", &server.ip.to_string());
+        std::fs::write(&file, config)?;
         let mut command = Command::new(&self.binary.0);
         command.args([
             OsStr::new("agent"),
@@ -228,13 +246,7 @@ impl Cluster {
     /// Sends a PUT without a body to the first server.
     pub async fn put(&self, path: &str) -> Result<()> {
         let address = self.address();
-        let path = match &self.token {
-            Some(token) => format!(
-                "{path}{}token={token}",
-                if path.contains('?') { '&' } else { '?' }
-            ),
-            None => path.to_owned(),
-        };
+        let path = self.with_its_token(path);
         let answer = client::send(Method::PUT, address, &address.to_string(), &path, PAGE).await?;
         ensure!(
             answer.status == 200,
@@ -243,6 +255,19 @@ impl Cluster {
             answer.body
         );
         Ok(())
+    }
+
+    /// What the first server answers, with its token.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        client::get_json(self.address(), &self.with_its_token(path), PAGE).await
+    }
+
+    fn with_its_token(&self, path: &str) -> String {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        match &self.token {
+            Some(token) => format!("{path}{mark}token={token}"),
+            None => path.to_owned(),
+        }
     }
 
     async fn get_from(&self, at: usize, path: &str) -> Result<Value> {

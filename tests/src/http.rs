@@ -74,16 +74,37 @@ pub async fn post_json(
     body: &serde_json::Value,
     within: Duration,
 ) -> Result<serde_json::Value> {
+    send_json(Method::POST, address, path, body, within).await
+}
+
+/// The same with `PUT path`.
+pub async fn put_json(
+    address: SocketAddr,
+    path: &str,
+    body: &serde_json::Value,
+    within: Duration,
+) -> Result<serde_json::Value> {
+    send_json(Method::PUT, address, path, body, within).await
+}
+
+async fn send_json(
+    method: Method,
+    address: SocketAddr,
+    path: &str,
+    body: &serde_json::Value,
+    within: Duration,
+) -> Result<serde_json::Value> {
+    let what = format!("{method} http://{address}{path}");
     let (host, body) = (address.to_string(), body.to_string().into());
-    let answer = send_body(Method::POST, address, &host, path, body, within).await?;
+    let answer = send_body(method, address, &host, path, body, within).await?;
     ensure!(
         answer.status == 200,
-        "POST http://{address}{path}: status {}: {}",
+        "{what}: status {}: {}",
         answer.status,
         answer.body
     );
     serde_json::from_str(&answer.body)
-        .with_context(|| format!("POST http://{address}{path}: no JSON: {:.200}", answer.body))
+        .with_context(|| format!("{what}: no JSON: {:.200}", answer.body))
 }
 
 /// Sends a request without a body.

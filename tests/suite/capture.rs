@@ -3,9 +3,10 @@
 //!
 //! Virtual addresses belong to no machine: whoever gets an answer there has been captured.
 
-mod app;
+pub(crate) mod app;
+mod consul;
 mod inbound;
-mod mesh;
+pub(crate) mod mesh;
 mod names;
 mod outbound;
 mod resolver;

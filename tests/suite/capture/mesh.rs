@@ -1,5 +1,6 @@
 //! Discovery on a machine of its own, and machines with sidecars.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -105,19 +106,35 @@ impl Ground {
         self.network.machine(name).unwrap()
     }
 
+    /// Where everybody's files are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Discovery on one file of manifests.
     pub(crate) async fn start(mut self, manifests: &str, mesh_config: &str) -> Mesh {
         let machine = self.machine("discovery");
-        let dir = self.dir.path();
-        let files = dir.join("mesh");
+        let files = self.dir().join("mesh");
         std::fs::create_dir(&files).unwrap();
         std::fs::write(files.join("mesh.yaml"), manifests).unwrap();
-        let config = dir.join("config.yaml");
+        let config = self.dir().join("config.yaml");
         std::fs::write(&config, mesh_config).unwrap();
+        let args = [
+            "--registries".as_ref(),
+            "Static".as_ref(),
+            "--config-dir".as_ref(),
+            files.as_os_str(),
+            "--mesh-config".as_ref(),
+            config.as_os_str(),
+        ];
+        self.discovery(machine, &args).await
+    }
+
+    /// Discovery with these flags.
+    pub(crate) async fn discovery(self, machine: Machine, args: &[&OsStr]) -> Mesh {
         let mut command = machine.command(User::Root, world::binary().await);
-        command.args(["discovery", "--registries", "Static", "--config-dir"]);
-        command.arg(files).arg("--mesh-config").arg(config);
-        let log = dir.join("discovery.log");
+        command.arg("discovery").args(args);
+        let log = self.dir().join("discovery.log");
         let mut discovery = Process::spawn("discovery", &mut command, &log).unwrap();
         let page = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let ready = discovery.until("discovery is ready", SOON, async || {
@@ -140,6 +157,36 @@ impl Mesh {
         machine: Machine,
         capture: Capture<'_>,
     ) -> Pod {
+        let (id, ip) = (format!("{name}.shop"), machine.v4().to_string());
+        let identity = [
+            "--namespace",
+            "shop",
+            "--domain",
+            "shop.svc.cluster.local",
+            "--id",
+            &id,
+            "--ip",
+            &ip,
+        ];
+        self.sidecar_of(name, machine, capture, &identity).await
+    }
+
+    /// A page of discovery, such as `/debug/syncz`.
+    pub(crate) async fn page(&self, path: &str) -> Result<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9876));
+        let answer = self.machine.get(address, "localhost", path, SOON).await?;
+        ensure!(answer.status == 200, "{path}: {}", answer.body);
+        Ok(answer.body)
+    }
+
+    /// The same of an agent that is told by these flags who it is.
+    pub(crate) async fn sidecar_of(
+        &mut self,
+        name: &str,
+        machine: Machine,
+        capture: Capture<'_>,
+        identity: &[&str],
+    ) -> Pod {
         self.discovery.check_running().unwrap();
         capture_traffic(&machine, capture).await;
         let dir = self.ground.dir.path();
@@ -152,20 +199,7 @@ impl Mesh {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.current_dir(&own);
-        command.args([
-            "proxy",
-            "sidecar",
-            "--namespace",
-            "shop",
-            "--domain",
-            "shop.svc.cluster.local",
-        ]);
-        command.args([
-            "--id",
-            &format!("{name}.shop"),
-            "--ip",
-            &machine.v4().to_string(),
-        ]);
+        command.args(["proxy", "sidecar"]).args(identity);
         command.args([
             "--discoveryAddress",
             &format!("{}:15010", self.machine.v4()),

@@ -24,20 +24,29 @@ pub(super) async fn only(via: SocketAddr, expected: &[&str]) {
 
 /// The same with this patience.
 pub(super) async fn only_within(via: SocketAddr, expected: &[&str], within: Duration) {
+    only_of(via, HOST, expected, within).await;
+}
+
+/// The same of another host.
+pub(super) async fn only_of(via: SocketAddr, host: &str, expected: &[&str], within: Duration) {
     let expected: BTreeSet<String> = expected.iter().map(|name| (*name).to_owned()).collect();
     let asked = async || {
         let mut seen = BTreeSet::new();
         for _ in 0..REQUESTS {
-            let answer = http::get(via, HOST, "/", SOON).await?;
+            let answer = http::get(via, host, "/", SOON).await?;
             ensure!(answer.status == 200, "{answer:?}");
             seen.insert(answer.body);
         }
         ensure!(seen == expected, "{seen:?} answer");
         Ok(())
     };
-    eventually(&format!("exactly {expected:?} answer"), within, asked)
-        .await
-        .unwrap();
+    eventually(
+        &format!("exactly {expected:?} answer for {host}"),
+        within,
+        asked,
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::ensure;
+use pilothouse_tests::discovery::Discovery;
 use pilothouse_tests::traffic::{Target, Traffic};
 use pilothouse_tests::wait::eventually;
+use tokio::time::Instant;
 
 use super::health::{only, only_within};
 use super::setting::{Setting, backends, unchecked};
 use crate::world::SOON;
 
-/// How long a cluster is away.
-const AWAY: Duration = Duration::from_secs(20);
+/// How long a cluster is away, and how long in the soak.
+const AWAY: Duration = Duration::from_secs(60);
+const LONG_AWAY: Duration = Duration::from_secs(600);
 
 fn traffic(via: SocketAddr) -> Traffic {
     let target = Target {
@@ -25,6 +28,20 @@ fn traffic(via: SocketAddr) -> Traffic {
 
 #[tokio::test]
 async fn a_leader_and_then_the_whole_cluster_are_lost_and_come_back() {
+    lost_for(AWAY).await;
+}
+
+#[tokio::test]
+#[ignore = "it takes ten minutes: make soak"]
+async fn soak_the_whole_cluster_is_lost_for_ten_minutes() {
+    lost_for(LONG_AWAY).await;
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "how much was asked meanwhile is a result"
+)]
+async fn lost_for(away: Duration) {
     let all = backends(["a", "b", "c"]).await;
     let [a, b, c] = &all[..] else {
         panic!("three were started")
@@ -56,9 +73,19 @@ async fn a_leader_and_then_the_whole_cluster_are_lost_and_come_back() {
     .await
     .unwrap();
     let answered = flowing.report().sent;
-    tokio::time::timeout(AWAY, std::future::pending::<()>())
-        .await
-        .unwrap_err();
+    let lost = Instant::now();
+    while lost.elapsed() < away {
+        // Nothing goes while it is away, and its age grows.
+        let rest = away.saturating_sub(lost.elapsed());
+        tokio::time::sleep(rest.min(SOON / 2)).await;
+        only(via, &["a", "b"]).await;
+        let failing = failing_for(&setting.discovery).await;
+        assert!(
+            failing + SOON > lost.elapsed(),
+            "{failing:?} after {:?}",
+            lost.elapsed()
+        );
+    }
     assert!(
         flowing.report().sent > answered + 100,
         "requests go on meanwhile"
@@ -71,7 +98,20 @@ async fn a_leader_and_then_the_whole_cluster_are_lost_and_come_back() {
     setting.cluster.register(unchecked("web", c)).await.unwrap();
     only_within(via, &["a", "b", "c"], 2 * SOON).await;
     let report = flowing.stop().await;
+    eprintln!(
+        "{} requests while Consul was away for {away:?} and came back",
+        report.sent
+    );
     assert_eq!(report.failed, [], "of {} requests", report.sent);
+}
+
+/// For how long discovery has been without Consul, by its metrics.
+async fn failing_for(discovery: &Discovery) -> Duration {
+    let text = discovery.metrics().await.unwrap();
+    let name = "pilothouse_registry_failing_seconds{registry=\"Consul/Consul\"} ";
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+    let seconds = values.next().and_then(|value| value.parse().ok());
+    Duration::from_secs_f64(seconds.expect("the metric is there"))
 }
 
 #[tokio::test]
@@ -102,7 +142,7 @@ async fn a_snapshot_that_is_restored_takes_nothing_away_at_once() {
     only(via, &["a", "b"]).await;
     setting.cluster.deregister("web-b").await.unwrap();
     // What the restored catalog lacked is doubted for a while.
-    only_within(via, &["a"], AWAY + 2 * SOON).await;
+    only_within(via, &["a"], 3 * SOON).await;
     let report = flowing.stop().await;
     assert_eq!(report.failed, [], "of {} requests", report.sent);
 }

@@ -4,17 +4,17 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::ensure;
+use pilothouse_tests::backend::Backend;
 use pilothouse_tests::consul::{Binary, Cluster};
 use pilothouse_tests::discovery::Discovery;
 use pilothouse_tests::envoy;
 use pilothouse_tests::sidecar::Sidecar;
 use pilothouse_tests::traffic::{Target, Traffic};
-use pilothouse_tests::wait::eventually;
+use pilothouse_tests::wait::{eventually, eventually_every};
 use serde_json::json;
 
 use super::health::only;
-use super::setting::{backends, discovery_on, unchecked};
+use super::setting::{backends, discovery_on, failing, says, unchecked};
 use crate::world::{SOON, Scratch};
 
 /// The token that may do everything, and the one that discovery has.
@@ -34,15 +34,17 @@ async fn acl<const N: usize>(cluster: &Cluster, command: [&str; N], args: &[&str
     .unwrap();
 }
 
-/// Waits until discovery says that something of Consul fails, with this in the reason; `None`: that nothing does.
-async fn failing(discovery: &Discovery, why: Option<&str>) {
-    eventually(&format!("discovery says {why:?}"), 2 * SOON, async || {
-        let page = discovery.debug("/debug/registryz").await?.to_string();
-        match why {
-            Some(why) => ensure!(page.contains(why), "{page}"),
-            None => ensure!(!page.contains("what was read before stays"), "{page}"),
-        }
-        Ok(())
+/// Waits until discovery says this while something about a service changes again and again: a change makes Consul answer, by and
+/// by with what the token may see, for rights are remembered for half a minute.
+async fn stirred(cluster: &Cluster, discovery: &Discovery, backend: &Backend, why: Option<&str>) {
+    let mut times = 0;
+    let what = format!("discovery says {why:?}");
+    eventually_every(Duration::from_secs(2), &what, 4 * SOON, async || {
+        times += 1;
+        let mut definition = unchecked("web", backend);
+        definition["tags"] = json!([format!("time|{times}")]);
+        cluster.register(definition).await?;
+        says(discovery, why).await
     })
     .await
     .unwrap();
@@ -108,9 +110,8 @@ async fn a_token_that_is_narrowed_and_then_deleted_takes_nothing_away() {
         &["-name=read", &format!("-rules={LESS}")],
     )
     .await;
-    // A change makes Consul answer, by and by with what the token may see: rights are remembered for half a minute.
     cluster.register(unchecked("other", c)).await.unwrap();
-    failing(&discovery, Some("the token may not see its nodes")).await;
+    stirred(&cluster, &discovery, a, Some("the token may not read node")).await;
     only(via, &["a", "b"]).await;
     acl(
         &cluster,
@@ -118,7 +119,8 @@ async fn a_token_that_is_narrowed_and_then_deleted_takes_nothing_away() {
         &["-name=read", &format!("-rules={ALL}")],
     )
     .await;
-    failing(&discovery, None).await;
+    stirred(&cluster, &discovery, a, None).await;
+    only(via, &["a", "b"]).await;
 
     acl(
         &cluster,

@@ -4,17 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::{Result, ensure};
 use pilothouse_tests::backend::Backend;
 use pilothouse_tests::consul::{Binary, Cluster};
 use pilothouse_tests::discovery::{Discovery, Options};
 use pilothouse_tests::envoy::{self, Envoy};
 use pilothouse_tests::sidecar::Sidecar;
+use pilothouse_tests::wait::eventually;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::world::{Scratch, binary};
+use crate::world::{SOON, Scratch, binary};
 
 /// See the [module](self).
 pub(crate) struct Setting {
@@ -55,15 +57,41 @@ pub(crate) async fn discovery_on(
     dir: &Path,
     flags: &[(&str, &str)],
 ) -> Discovery {
+    discovery_at(&cluster.address().to_string(), dir, flags).await
+}
+
+/// Discovery on the cluster behind an address.
+pub(crate) async fn discovery_at(address: &str, dir: &Path, flags: &[(&str, &str)]) -> Discovery {
     let empty = dir.join("none");
     std::fs::create_dir_all(&empty).unwrap();
     let mut options = Options::new(binary().await, &empty, dir).unwrap();
     options = options.arg("--registries", "Consul");
-    options = options.arg("--consul-address", cluster.address().to_string());
+    options = options.arg("--consul-address", address);
     for (flag, value) in flags {
         options = options.arg(flag, *value);
     }
     Discovery::start(options).await.unwrap()
+}
+
+/// Waits until discovery says that something of Consul fails or is held, with this in the reason; `None`: that nothing does.
+pub(crate) async fn failing(discovery: &Discovery, why: Option<&str>) {
+    eventually(&format!("discovery says {why:?}"), 2 * SOON, async || {
+        says(discovery, why).await
+    })
+    .await
+    .unwrap();
+}
+
+/// Whether it says so at this moment.
+pub(crate) async fn says(discovery: &Discovery, why: Option<&str>) -> Result<()> {
+    let page = discovery.debug("/debug/registryz").await?;
+    let said = page["registries"].to_string();
+    let fails = said.contains("\"failing\":{") || said.contains("\"held\":{");
+    match why {
+        Some(why) => ensure!(fails && said.contains(why), "{said}"),
+        None => ensure!(!fails, "{said}"),
+    }
+    Ok(())
 }
 
 /// Backends of these names, each on an address of its own and all on one port.

@@ -26,6 +26,8 @@ struct Registry {
     written: Option<Instant>,
     /// Since when it, or a set of it, cannot be read.
     failing: Option<Instant>,
+    /// Since when the guard holds a loss of it.
+    held: Option<Instant>,
     /// Runs that ended without having been asked to.
     ended: u64,
 }
@@ -46,10 +48,12 @@ impl Ages {
         let registry = |view: &RegistryView| {
             let sets = view.sets.iter().filter_map(|set| set.failing.as_ref());
             let failing = view.failing.iter().chain(sets);
+            let held = view.sets.iter().filter_map(|set| set.held.as_ref());
             Registry {
                 name: view.id.to_string(),
                 written: view.age.map(ago),
                 failing: failing.map(|failing| failing.since).max().map(ago),
+                held: held.map(|held| held.since).max().map(ago),
                 ended: view.ended.as_ref().map_or(0, |ended| ended.times),
             }
         };
@@ -98,6 +102,11 @@ impl Collector for Ages {
             "pilothouse_registry_failing_seconds",
             "For how many seconds a registry, or a part of it, cannot be read: what is served of it is that old",
             &|registry| Some(age(registry.failing).unwrap_or(0.0)),
+        )?;
+        family(
+            "pilothouse_registry_held_seconds",
+            "For how many seconds the guard holds a loss of a registry: what is served of it is that old",
+            &|registry| Some(age(registry.held).unwrap_or(0.0)),
         )?;
         family(
             "pilothouse_registry_ended_runs",

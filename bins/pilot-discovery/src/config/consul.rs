@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use pilothouse_consul::client::{Consistency, Settings, Token};
+use pilothouse_consul::client::{Address, Consistency, Settings, Token};
 use pilothouse_consul::{ConsulConfig, RULES};
 use pilothouse_process::value::duration;
 
@@ -45,6 +45,24 @@ pub(super) struct ConsulArgs {
     /// A file with the ACL token, read again for each request. Default: CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE.
     #[arg(long, value_name = "FILE")]
     pub consul_token_file: Option<PathBuf>,
+
+    /// Certificates, in PEM, of the authorities that an address with https:// is believed by, in place of the system's. Default:
+    /// CONSUL_CACERT, CONSUL_CAPATH. Read again for each connection, as are the next two.
+    #[arg(long, value_name = "FILE")]
+    pub consul_ca_file: Option<PathBuf>,
+
+    /// The certificate chain, in PEM, that is shown to an agent which asks for one. Default: CONSUL_CLIENT_CERT.
+    #[arg(long, requires = "consul_client_key_file", value_name = "FILE")]
+    pub consul_client_cert_file: Option<PathBuf>,
+
+    /// Its key. Default: CONSUL_CLIENT_KEY.
+    #[arg(long, requires = "consul_client_cert_file", value_name = "FILE")]
+    pub consul_client_key_file: Option<PathBuf>,
+
+    /// The name that the agent's certificate has to bear, such as server.dc1.consul. Default: CONSUL_TLS_SERVER_NAME, or the
+    /// address's host.
+    #[arg(long, value_name = "NAME")]
+    pub consul_tls_server_name: Option<String>,
 
     /// The datacenters to read, each as a registry of its own. Default: the agent's own.
     #[arg(long, value_delimiter = ',', value_name = "DC,..")]
@@ -100,6 +118,7 @@ impl ConsulArgs {
         if let Some(file) = &self.consul_token_file {
             client.token = Token::File(file.clone());
         }
+        self.secure(&mut client)?;
         let own = [String::new()];
         let datacenters = match self.consul_datacenters.as_slice() {
             [] => &own[..],
@@ -144,5 +163,41 @@ impl ConsulArgs {
             }
         };
         Ok(datacenters.iter().enumerate().map(source).collect())
+    }
+
+    /// What flags say of TLS.
+    fn secure(&self, client: &mut Settings) -> Result<(), String> {
+        let said = [
+            ("--consul-ca-file", self.consul_ca_file.is_some()),
+            (
+                "--consul-client-cert-file",
+                self.consul_client_cert_file.is_some(),
+            ),
+            (
+                "--consul-tls-server-name",
+                self.consul_tls_server_name.is_some(),
+            ),
+        ];
+        let said = said.iter().find(|(_, is_said)| *is_said);
+        let has_tls = matches!(client.address, Address::Tcp { tls: true, .. });
+        if let Some((flag, _)) = said.filter(|_| !has_tls) {
+            return Err(format!(
+                "{flag} is about TLS, and {} has none: write https://, or set CONSUL_HTTP_SSL=true",
+                client.address
+            ));
+        }
+        if let Some(file) = &self.consul_ca_file {
+            client.ca_file = Some(file.clone());
+            client.ca_path = None;
+        }
+        if let (Some(chain), Some(key)) =
+            (&self.consul_client_cert_file, &self.consul_client_key_file)
+        {
+            client.client_certificate = Some((chain.clone(), key.clone()));
+        }
+        if let Some(name) = &self.consul_tls_server_name {
+            client.server_name.clone_from(name);
+        }
+        Ok(())
     }
 }

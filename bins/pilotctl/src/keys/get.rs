@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use super::StoreArgs;
-use super::stored::{Stored, text};
+use super::stored::{Stored, document, text};
 use crate::cli::FAILED;
 use crate::inspect::table::{Cell, Table};
 
@@ -42,6 +42,8 @@ pub enum Output {
     Table,
     /// JSON, one object after another: what `apply -f -` reads.
     Json,
+    /// YAML, one document for each: likewise.
+    Yaml,
 }
 
 /// Prints what fits.
@@ -76,6 +78,10 @@ pub async fn get(args: GetArgs, out: &mut dyn Write, err: &mut dyn Write) -> Res
             found += 1;
             match args.output {
                 Output::Json => write!(out, "{}", text(object)?)?,
+                Output::Yaml => {
+                    let yaml = serde_saphyr::to_string(&document(object)?);
+                    write!(out, "---\n{}", yaml.context("writing YAML")?)?;
+                }
                 Output::Table => {
                     let created = object.meta.created.map(|at| at.to_string());
                     let created = created.unwrap_or_default();

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use pilothouse_consul::client::{ConsulApi, KvPair};
 use pilothouse_core::registry::{Object, ObjectKey, Value};
 use pilothouse_core::rules;
-use serde_json::json;
+use serde_json::{Value as Document, json};
 
 use super::StoreArgs;
 
@@ -51,6 +51,14 @@ pub(super) fn key_of(prefix: &str, key: &ObjectKey) -> String {
 
 /// An object as text.
 pub(crate) fn text(object: &Object) -> Result<String> {
+    Ok(format!(
+        "{}\n",
+        serde_json::to_string_pretty(&document(object)?)?
+    ))
+}
+
+/// An object as it is written.
+pub(super) fn document(object: &Object) -> Result<Document> {
     let Value::Rule(spec) = &object.value else {
         anyhow::bail!(
             "{} is no rule, and only rules are read from a store",
@@ -74,11 +82,10 @@ pub(crate) fn text(object: &Object) -> Result<String> {
             metadata.insert("creationTimestamp".into(), json!(created.to_string()));
         }
     }
-    let document = json!({
+    Ok(json!({
         "apiVersion": format!("{}/{version}", kind.group),
         "kind": kind.name,
         "metadata": metadata,
         "spec": spec,
-    });
-    Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
+    }))
 }

@@ -182,6 +182,7 @@ async fn a_scrape_tells_what_changes_have_done() {
             "pilot_conflict_outbound_listener_tcp_over_current_tcp 1",
             "pilot_conflict_inbound_listener 0",
             "pilothouse_registry_failing_seconds{registry=\"Test/one\"} 0.0",
+            "pilothouse_registry_held_seconds{registry=\"Test/one\"} 0.0",
         ])
         .await;
 
@@ -201,23 +202,26 @@ async fn a_scrape_tells_what_changes_have_done() {
         .await;
     drop(attached);
 
+    let mut tx = world.updates.begin();
+    tx.replace(SetId::new("all"), Vec::new());
+    tx.doubtful("the list is empty".to_owned());
+    tx.commit().await.unwrap();
     world
         .updates
         .failing(None, &std::io::Error::other("the link is down"));
-    let failing =
-        |from: &str| format!("pilothouse_registry_failing_seconds{{registry=\"Test/one\"}} {from}");
     let before = tokio::time::Instant::now();
-    let age = |text: &str| {
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(failing("").as_str()))?;
+    let age = |text: &str, what: &str| {
+        let name = format!("pilothouse_registry_{what}_seconds{{registry=\"Test/one\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&name))?;
         value.parse::<f64>().ok()
     };
     world
         .eventually(|| {
             let mut text = String::new();
             encode(&mut text, &world.exposition).unwrap();
-            age(&text).is_some_and(|seconds| seconds > 30.0)
+            ["failing", "held"]
+                .iter()
+                .all(|what| age(&text, what).is_some_and(|seconds| seconds > 30.0))
         })
         .await;
     assert!(
