@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use pilothouse_core::registry::{Closed, ObjectKey, Origin, Problem, SetId, Tx, Updates};
+use pilothouse_core::model::NamespaceName;
+use pilothouse_core::registry::{self, Closed, ObjectKey, Origin, Problem, SetId, Tx, Updates};
 
 use super::convert::{Converted, Means};
+use super::followed::Followed;
 use super::follower::Cause;
+use crate::kinds::Kind;
 use crate::status::{Entry, Known};
 
 /// See the [module](self).
@@ -23,7 +26,7 @@ pub(super) struct Batch<'a> {
 
 /// What the server has of objects whose status is ours.
 enum Seen {
-    All(String, Vec<(ObjectKey, Entry)>),
+    All(Kind, Option<NamespaceName>, Vec<(ObjectKey, Entry)>),
     One(ObjectKey, Entry),
     Gone(ObjectKey),
 }
@@ -40,13 +43,9 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// These are all objects of `set`, which are of this kind.
-    pub(super) async fn list(
-        &mut self,
-        set: &SetId,
-        kind: &str,
-        all: Vec<Converted>,
-    ) -> Result<(), Closed> {
+    /// These are all objects of a set.
+    pub(super) async fn list(&mut self, one: &Followed, all: Vec<Converted>) -> Result<(), Closed> {
+        let set = &one.set;
         // What was refused earlier in a transaction would outlive the list in it.
         if self.sets.contains(set) {
             self.commit().await?;
@@ -71,12 +70,16 @@ impl<'a> Batch<'a> {
         for (key, origin, problems) in said {
             tx.reject(set, Some(key), origin, problems);
         }
-        self.then.push(Seen::All(kind.to_owned(), entries));
+        if one.kind.has_our_status() {
+            let namespace = one.namespace.clone();
+            self.then.push(Seen::All(one.kind, namespace, entries));
+        }
         Ok(())
     }
 
-    /// An object of `set` is new, or changed.
-    pub(super) async fn put(&mut self, set: &SetId, one: Converted) -> Result<(), Closed> {
+    /// An object is new, or changed.
+    pub(super) async fn put(&mut self, of: &Followed, one: Converted) -> Result<(), Closed> {
+        let set = &of.set;
         let Converted { key, means, entry } = one;
         match means {
             Means::Good(object, warnings) => {
@@ -96,40 +99,43 @@ impl<'a> Batch<'a> {
                 self.tx(set)
                     .reject(set, Some(key.clone()), origin, problems);
             }
-            Means::Nothing => self.delete(set, key.clone()),
+            Means::Nothing => self.delete(of, key.clone()),
         }
         self.then.extend(entry.map(|entry| Seen::One(key, entry)));
         Ok(())
     }
 
-    /// An object of `set` is gone.
-    pub(super) fn delete(&mut self, set: &SetId, key: ObjectKey) {
-        self.tx(set).delete(set, &key);
-        self.then.push(Seen::Gone(key.clone()));
-        self.deleted.insert((set.clone(), key));
+    /// An object is gone.
+    pub(super) fn delete(&mut self, of: &Followed, key: ObjectKey) {
+        self.tx(&of.set).delete(&of.set, &key);
+        if of.kind.has_our_status() {
+            self.then.push(Seen::Gone(key.clone()));
+        }
+        self.deleted.insert((of.set.clone(), key));
     }
 
-    /// There is an object of `set` of which not even the name can be read.
-    pub(super) fn unreadable(&mut self, set: &SetId, origin: Origin, why: &Cause) {
+    /// There is an object of which not even the name can be read.
+    pub(super) fn unreadable(&mut self, of: &Followed, origin: Origin, why: &Cause) {
         let problem = Problem::error("", chain(&**why));
+        let set = &of.set;
         self.tx(set).reject(set, None, origin, vec![problem]);
     }
 
-    /// What is said of `set` is true again, and has not changed.
-    pub(super) fn recovered(&mut self, set: &SetId, kind: &str) {
+    /// What is known of a set is true again, and has not changed.
+    pub(super) fn recovered(&mut self, of: &Followed) {
         // A transaction that speaks of a set ends its failure; no object has an empty name.
         let nothing = ObjectKey {
-            kind: pilothouse_core::registry::Kind::new(kind),
+            kind: registry::Kind::new(of.kind.name),
             namespace: "".into(),
             name: "".into(),
         };
-        self.tx(set).delete(set, &nothing);
+        self.tx(&of.set).delete(&of.set, &nothing);
     }
 
-    /// `set` cannot be read.
-    pub(super) async fn failing(&mut self, set: &SetId, why: &Cause) -> Result<(), Closed> {
+    /// A set cannot be read.
+    pub(super) async fn failing(&mut self, of: &Followed, why: &Cause) -> Result<(), Closed> {
         self.commit().await?;
-        self.updates.failing(Some(set), &**why);
+        self.updates.failing(Some(&of.set), &**why);
         Ok(())
     }
 
@@ -143,7 +149,9 @@ impl<'a> Batch<'a> {
         self.deleted.clear();
         for seen in self.then.drain(..) {
             match seen {
-                Seen::All(kind, all) => self.known.listed(&kind, all),
+                Seen::All(kind, namespace, all) => {
+                    self.known.listed(kind.name, namespace.as_ref(), all);
+                }
                 Seen::One(key, entry) => self.known.applied(key, entry),
                 Seen::Gone(key) => self.known.deleted(&key),
             }
@@ -160,7 +168,7 @@ impl<'a> Batch<'a> {
 }
 
 /// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

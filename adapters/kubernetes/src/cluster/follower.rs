@@ -22,8 +22,8 @@ const LATE: Duration = Duration::from_secs(30);
 /// What is told of a kind.
 #[derive(Debug)]
 pub(super) enum News {
-    /// This is all there is, and it took so long to get it.
-    Listed(Vec<Converted>, Duration),
+    /// This is all there is.
+    Listed(Vec<Converted>),
     /// An object is new, or changed.
     Applied(Converted),
     /// An object is gone.
@@ -125,7 +125,6 @@ impl Follower {
             kind: self.kind.name,
             metadata_only: self.kind.metadata_only,
         };
-        let mut begun = Some(Instant::now());
         let (converter, keys) = ((self.convert)(version), (self.convert)(version));
         let events = follow(
             self.client.clone(),
@@ -137,10 +136,7 @@ impl Follower {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             let news = match event {
-                Event::Listed(all) => {
-                    let took = begun.take().map_or(Duration::ZERO, |begun| begun.elapsed());
-                    News::Listed(all, took)
-                }
+                Event::Listed(all) => News::Listed(all),
                 Event::Applied(object) => News::Applied(object),
                 Event::Deleted(metadata) => News::Deleted(keys.key(&metadata)),
                 Event::Absent if self.kind.is_built_in() => {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pilothouse_core::model::NamespaceName;
 use pilothouse_core::registry::ObjectKey;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -100,11 +101,18 @@ impl Default for Known {
 }
 
 impl Known {
-    /// These are all objects of this kind.
-    pub(crate) fn listed(&self, kind: &str, all: impl IntoIterator<Item = (ObjectKey, Entry)>) {
+    /// These are all objects of this kind, or all of one namespace.
+    pub(crate) fn listed(
+        &self,
+        kind: &str,
+        namespace: Option<&NamespaceName>,
+        all: impl IntoIterator<Item = (ObjectKey, Entry)>,
+    ) {
         let all = all.into_iter().map(|(key, entry)| (key, Arc::new(entry)));
         let mut objects = self.0.objects.lock();
-        objects.retain(|key, _| key.kind.as_str() != kind);
+        objects.retain(|key, _| {
+            key.kind.as_str() != kind || namespace.is_some_and(|name| key.namespace != *name)
+        });
         objects.extend(all);
         drop(objects);
         self.tell();
