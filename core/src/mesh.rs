@@ -7,6 +7,7 @@ mod config;
 mod gateways;
 mod host_rules;
 mod ingresses;
+mod known;
 mod providers;
 mod selector;
 mod sidecars;
@@ -190,10 +191,7 @@ impl Mesh {
 
     /// The workload behind a proxy: of several that share its address, the one it calls itself after (`NAME.NAMESPACE`).
     pub fn workload_of(&self, proxy: &Proxy) -> Option<&Arc<Workload>> {
-        let named = |workload: &&Arc<Workload>| {
-            let rest = proxy.id.name.strip_prefix(&*workload.key.name);
-            rest.and_then(|rest| rest.strip_prefix('.')) == Some(workload.key.namespace.as_str())
-        };
+        let named = |workload: &&Arc<Workload>| workload.key.names(&proxy.id);
         proxy.addresses.iter().find_map(|ip| {
             let mut there = self.workloads_at(&proxy.cluster, &proxy.network, *ip);
             let first = there.next()?;

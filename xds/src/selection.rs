@@ -338,8 +338,10 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What applies to `proxy`.
+    /// What applies to `proxy`, as its workload says.
     pub fn of(mesh: &Mesh, proxy: &Proxy) -> Self {
+        let known = mesh.as_known(proxy);
+        let proxy = &*known;
         Self {
             view: ViewKey {
                 namespace: proxy.namespace.clone(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Address, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, TlsMode};
+use super::{
+    Address, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, NodeId, TlsMode,
+};
 
 /// A workload's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +49,14 @@ pub struct Workload {
     pub tls_mode: TlsMode,
     /// The machine it runs on.
     pub node: Option<Arc<str>>,
+}
+
+impl WorkloadKey {
+    /// Whether a proxy calls itself after it: `NAME.NAMESPACE`.
+    pub fn names(&self, proxy: &NodeId) -> bool {
+        let rest = proxy.name.strip_prefix(&*self.name);
+        rest.and_then(|rest| rest.strip_prefix('.')) == Some(self.namespace.as_str())
+    }
 }
 
 impl Workload {

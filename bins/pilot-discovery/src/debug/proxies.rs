@@ -42,11 +42,12 @@ pub(super) fn names(client: &Client, wanted: &str) -> bool {
 /// The streams that are open.
 pub(super) async fn adsz(State(debug): State<Debug>, Query(which): Query<Which>) -> Json<Value> {
     let clients = debug.connections.clients();
+    let mesh = debug.store.mesh();
     let shown: Vec<_> = clients
         .iter()
         .filter(|client| which.passes(client))
         .map(|client| {
-            let proxy = &client.proxy;
+            let proxy = mesh.as_known(&client.proxy);
             json!({
                 "stream": client.stream,
                 "proxy": proxy.id.to_string(),
