@@ -9,7 +9,7 @@ use pilothouse_core::registry::{Problem, Severity};
 use pilothouse_core::status::{Contest, Lost, ObjectStatus};
 use serde_json::{Value, json};
 
-use super::verdicts::Verdict;
+use super::verdicts::{Verdict, is_of_proxies};
 
 /// What our types begin with: no other controller's do.
 pub(super) const PREFIX: &str = "pilothouse.dev/";
@@ -101,8 +101,9 @@ pub(super) fn news(
 /// Everything to be said about an object of which the core says `status`, and proxies `verdict`.
 pub(super) fn said(status: &ObjectStatus, verdict: &Verdict) -> Vec<Said> {
     let mut all = vec![accepted(status)];
-    let in_part = status.lost.iter().filter(|lost| is_in_part(lost));
-    all.extend(problem("Conflicted", "LostInPart", in_part.map(lost)));
+    let in_part = status.lost.iter().filter(|lost| is_in_part(lost)).map(lost);
+    let in_part = in_part.chain(verdict.lost.iter().cloned());
+    all.extend(problem("Conflicted", "LostInPart", in_part));
     let refused = verdict.refused.iter();
     let refused = refused.map(|(type_url, refused)| {
         let what = type_url.rsplit('.').next().unwrap_or(type_url);
@@ -121,7 +122,7 @@ pub(super) fn said(status: &ObjectStatus, verdict: &Verdict) -> Vec<Said> {
     };
     let warnings = references.iter().map(Problem::to_string);
     let warnings = warnings
-        .chain(ineffective.iter().cloned())
+        .chain(ineffective.values().cloned())
         .chain(status.warnings.iter().map(Problem::to_string));
     all.extend(problem("Warned", reason, warnings));
     all
@@ -185,12 +186,14 @@ fn is_whole(lost: &Lost) -> bool {
     lost.over.is_for_the_whole()
 }
 
-/// A copy of the object in another set is no loss of the object.
+/// A copy of the object in another set is no loss of the object, and verdicts tell what shows at proxies.
 fn is_in_part(lost: &Lost) -> bool {
-    !is_whole(lost) && !matches!(lost.over, Contest::Copy(_) | Contest::Twice(_))
+    let is_copy = matches!(lost.over, Contest::Copy(_) | Contest::Twice(_));
+    !is_whole(lost) && !is_copy && !is_of_proxies(lost)
 }
 
-fn lost(lost: &Lost) -> String {
+/// What was lost to whom, and why.
+pub(super) fn lost(lost: &Lost) -> String {
     let Source { registry, object } = &lost.to;
     let over = over(&lost.over);
     let why = &lost.why;

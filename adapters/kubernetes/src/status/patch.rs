@@ -74,18 +74,19 @@ async fn among_others(
         .map(drop)
 }
 
-/// Makes the addresses be these, where they are not another's.
+/// Makes the addresses be these, where they are not another's; answers whether they are.
 pub(super) async fn addresses(
     api: &Api,
     place: &Place,
     key: &ObjectKey,
     all: &Addresses,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let status = format!("{}/status", place.of(key));
     let applied = object(place, key, addresses::status(all));
-    api.patch(&status, ADDRESSES, Patch::Apply, &applied)
-        .await
-        .map(drop)
+    let after = api
+        .patch(&status, ADDRESSES, Patch::Apply, &applied)
+        .await?;
+    Ok(addresses::written(&after["status"]) == *all)
 }
 
 fn object(place: &Place, key: &ObjectKey, status: Value) -> Value {

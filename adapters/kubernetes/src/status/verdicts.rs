@@ -1,17 +1,21 @@
 //! What the proxies of one replica say of objects, for the replica that writes status.
 //!
-//! Each replica knows only its own proxies. What they refuse adds up. What has no effect for them has none at all only if it has
-//! none for those of every other replica.
+//! Each replica knows only its own proxies. What they refuse adds up, and so does what they do not get because of other objects.
+//! What has no effect for them has none at all only if it has none for those of every other replica.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::registry::{Kind, ObjectKey, Problem, RegistryId};
-use pilothouse_core::status::Status;
+use pilothouse_core::status::{Contest, Lost, Status};
 use serde::{Deserialize, Serialize};
 
-/// Of so many objects each replica speaks; a server holds objects of a megabyte.
+use super::conditions::lost;
+
+/// Of so many objects each replica speaks.
 const OBJECTS: usize = 1000;
+/// The most bytes of a text: a server takes objects of a megabyte.
+const TEXT: usize = 500_000;
 /// The most characters of what a proxy said.
 const LONGEST: usize = 300;
 
@@ -25,9 +29,12 @@ pub(super) struct Verdict {
     /// By type of resource.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<String, Refused>,
-    /// What of it changes nothing for any of them.
+    /// What of it some of them do not get, because of which other objects.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub ineffective: BTreeSet<String>,
+    pub lost: BTreeSet<String>,
+    /// What of it changes nothing for any of them: by its path, as each replica counts its own proxies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ineffective: BTreeMap<String, String>,
 }
 
 /// Resources of one type that proxies refuse.
@@ -55,6 +62,8 @@ pub(super) fn of(status: &Status, registry: &RegistryId) -> Verdicts {
     let own = status
         .objects()
         .filter(|(source, _)| source.registry == *registry);
+    let is_seen = |lost: &&Lost| is_of_proxies(lost);
+    let told = |problem: &Problem| (problem.path.clone(), problem.to_string());
     let verdict = |(source, status): (&pilothouse_core::mesh::Source, &Arc<_>)| {
         let status: &pilothouse_core::status::ObjectStatus = status;
         let refused = status.refused.iter().map(|(type_url, refused)| {
@@ -66,14 +75,20 @@ pub(super) fn of(status: &Status, registry: &RegistryId) -> Verdicts {
         });
         let verdict = Verdict {
             refused: refused.collect(),
-            ineffective: status.ineffective.iter().map(Problem::to_string).collect(),
+            lost: status.lost.iter().filter(is_seen).map(lost).collect(),
+            ineffective: status.ineffective.iter().map(told).collect(),
         };
         (verdict != Verdict::default()).then(|| (source.object.clone(), verdict))
     };
     own.filter_map(verdict).take(OBJECTS).collect()
 }
 
-/// As text for other replicas.
+/// Whether it shows at proxies alone that this was lost.
+pub(super) fn is_of_proxies(lost: &Lost) -> bool {
+    matches!(lost.over, Contest::Connections(_) | Contest::Server(_))
+}
+
+/// As text for other replicas; what is too long for one ends early.
 pub(super) fn write(verdicts: &Verdicts) -> String {
     let lines = verdicts.iter().map(|(key, verdict)| Line {
         kind: key.kind.as_str().to_owned(),
@@ -81,8 +96,18 @@ pub(super) fn write(verdicts: &Verdicts) -> String {
         name: key.name.to_string(),
         verdict: verdict.clone(),
     });
-    // Lists of texts and numbers can be written.
-    serde_json::to_string(&lines.collect::<Vec<_>>()).unwrap_or_default()
+    let mut text = String::new();
+    for line in lines {
+        // Texts and numbers can be written.
+        let line = serde_json::to_string(&line).unwrap_or_default();
+        if text.len() + line.len() > TEXT {
+            break;
+        }
+        text.push(if text.is_empty() { '[' } else { ',' });
+        text.push_str(&line);
+    }
+    text.push_str(if text.is_empty() { "[]" } else { "]" });
+    text
 }
 
 /// From another replica's text; one that cannot be read says nothing.
@@ -105,11 +130,12 @@ pub(super) fn sum<'a>(own: Verdicts, others: impl IntoIterator<Item = &'a Verdic
     for other in others {
         for (key, verdict) in &mut all {
             let known = other.get(key).map(|verdict| &verdict.ineffective);
-            let everywhere = |what: &String| known.is_some_and(|known| known.contains(what));
-            verdict.ineffective.retain(everywhere);
+            let everywhere = |path: &String| known.is_some_and(|known| known.contains_key(path));
+            verdict.ineffective.retain(|path, _| everywhere(path));
         }
         for (key, verdict) in other {
             let sum = all.entry(key.clone()).or_default();
+            sum.lost.extend(verdict.lost.iter().cloned());
             for (type_url, refused) in &verdict.refused {
                 let together = sum.refused.entry(type_url.clone()).or_default();
                 together.proxies += refused.proxies;
@@ -134,6 +160,7 @@ mod tests {
         Meta::new("EnvoyFilter", "shop", name).key
     }
 
+    /// In the words of the first replica, where something has no effect.
     fn verdict(proxies: u64, message: &str, ineffective: &[&str]) -> Verdict {
         let refused = Refused {
             proxies,
@@ -142,7 +169,11 @@ mod tests {
         let refused = (proxies > 0).then(|| ("type/Cluster".to_owned(), refused));
         Verdict {
             refused: refused.into_iter().collect(),
-            ineffective: ineffective.iter().map(|what| (*what).to_owned()).collect(),
+            lost: [message.to_owned()].into(),
+            ineffective: ineffective
+                .iter()
+                .map(|path| ((*path).to_owned(), format!("{message}: {path}")))
+                .collect(),
         }
     }
 
@@ -157,11 +188,13 @@ mod tests {
             .into(),
             [(key("a"), verdict(0, "", &["y"]))].into(),
         ];
-        let expected: Verdicts = [
-            (key("a"), verdict(3, "m", &["y"])),
-            (key("b"), verdict(1, "n", &[])),
-        ]
-        .into();
+        let text = |one: &str| one.to_owned();
+        let a = Verdict {
+            lost: ["", "m", "z"].map(text).into(),
+            ineffective: [(text("y"), text("z: y"))].into(),
+            ..verdict(3, "m", &[])
+        };
+        let expected: Verdicts = [(key("a"), a), (key("b"), verdict(1, "n", &[]))].into();
         assert_eq!(sum(own, &others), expected);
     }
 
@@ -173,6 +206,21 @@ mod tests {
         ]
         .into();
         assert_eq!(read(&write(&all)), all);
+        assert_eq!(write(&Verdicts::new()), "[]");
+        let many = |n: usize| {
+            (
+                key(&format!("{n:04}")),
+                verdict(1, &"x".repeat(LONGEST), &["y"]),
+            )
+        };
+        let many: Verdicts = (0..OBJECTS).map(many).collect();
+        let text = write(&many);
+        assert!(
+            (TEXT - 2000..=TEXT + 1).contains(&text.len()),
+            "{}",
+            text.len()
+        );
+        assert!(read(&text).len() > 300);
         assert_eq!(read("[{]"), Verdicts::new());
         assert_eq!(read(r#"[{"kind": 7}]"#), Verdicts::new());
     }
@@ -188,7 +236,11 @@ mod tests {
             status.nacked(&source(provider), "p1", "type/Cluster", "bad");
             status.nacked(&source(provider), "p2", "type/Cluster", "bad");
         }
-        let expected: Verdicts = [(key("a"), verdict(2, "bad", &[]))].into();
+        let bad = Verdict {
+            lost: BTreeSet::new(),
+            ..verdict(2, "bad", &[])
+        };
+        let expected: Verdicts = [(key("a"), bad)].into();
         assert_eq!(
             of(&status.get(), &RegistryId::new("Kubernetes", "east")),
             expected

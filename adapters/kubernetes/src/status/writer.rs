@@ -46,6 +46,8 @@ pub(super) struct Writer {
     /// How long a write is followed by none.
     pub pause: Duration,
     pace: Pace,
+    /// Addresses that stay as they are, as they are another's: what stands there, and what we would have there.
+    left: BTreeMap<ObjectKey, (Addresses, Addresses)>,
     /// Kinds whose status may not be written, and has been said to be so.
     forbidden: BTreeSet<String>,
 }
@@ -96,6 +98,7 @@ impl Writer {
             writes,
             pause: Duration::from_secs(1) / per_second.max(1),
             pace: Pace::default(),
+            left: BTreeMap::new(),
             forbidden: BTreeSet::new(),
         }
     }
@@ -175,6 +178,7 @@ impl Writer {
         let own = verdicts::of(&status, &self.registry);
         let verdicts = verdicts::sum(own, others.values());
         self.pace.retain(|key| known.contains_key(key));
+        self.left.retain(|key, _| known.contains_key(key));
         let now = Instant::now();
         let (mut todo, mut next) = (Vec::new(), None);
         for (key, entry) in known {
@@ -220,7 +224,11 @@ impl Writer {
             all.extend(news.map(What::Conditions));
         }
         let wanted = addresses::wanted(mesh, &source);
-        let wanted = wanted.filter(|wanted| *wanted != entry.addresses);
+        let left = |wanted: &Addresses| {
+            let left = self.left.get(key);
+            left.is_some_and(|(there, ours)| (there, ours) == (&entry.addresses, wanted))
+        };
+        let wanted = wanted.filter(|wanted| *wanted != entry.addresses && !left(wanted));
         all.extend(wanted.map(What::Addresses));
         all
     }
@@ -229,9 +237,9 @@ impl Writer {
         let Todo { key, entry, what } = todo;
         let now = Instant::now();
         self.pace.tried(&key, what.part(), entry.generation, now);
-        let written = match &what {
-            What::Conditions(all) => patch::conditions(&self.api, &entry, &key, all).await,
-            What::Addresses(all) => patch::addresses(&self.api, &entry.place, &key, all).await,
+        let written = match what {
+            What::Conditions(all) => patch::conditions(&self.api, &entry, &key, &all).await,
+            What::Addresses(all) => self.write_addresses(&entry, &key, all).await,
         };
         match written {
             Ok(()) => {}
@@ -239,6 +247,21 @@ impl Writer {
             Err(error) if error.code() == 404 => {}
             Err(error) => self.failed(&key, &error),
         }
+    }
+
+    async fn write_addresses(
+        &mut self,
+        entry: &Entry,
+        key: &ObjectKey,
+        wanted: Addresses,
+    ) -> Result<(), ApiError> {
+        let written = patch::addresses(&self.api, &entry.place, key, &wanted).await;
+        let conflict = matches!(&written, Err(error) if error.code() == 409);
+        if conflict || matches!(written, Ok(false)) {
+            self.left
+                .insert(key.clone(), (entry.addresses.clone(), wanted));
+        }
+        written.map(drop)
     }
 
     /// Says it once for each kind of which nothing may be written, and of others whenever it happens, as they are tried ever later.

@@ -108,6 +108,7 @@ fn what_is_wrong_with_it_in_part_stands_beside() {
         lost: vec![
             lost_over(Contest::Destination(host(), Some("v1".into()))),
             lost_over(Contest::Routing(host())),
+            lost_over(Contest::Server("spec.servers[0]".into())),
         ],
         references: [Problem::warning("spec.a", "is not there")].into(),
         warnings: [Problem::warning("spec.b", "is odd")].into(),
@@ -129,7 +130,8 @@ fn what_is_wrong_with_it_in_part_stands_beside() {
             ),
         ]
         .into(),
-        ineffective: ["patch 2: matches nothing".to_owned()].into(),
+        lost: ["spec.servers[0]: lost".to_owned()].into(),
+        ineffective: [(String::new(), "patch 2: matches nothing".to_owned())].into(),
     };
     let to = "lost to VirtualService shop/first of Kubernetes/east: the oldest counts";
     check(
@@ -141,7 +143,9 @@ fn what_is_wrong_with_it_in_part_stands_beside() {
                 "Conflicted",
                 true,
                 "LostInPart",
-                &format!("host web.shop, subset v1: {to}; routes for web.shop: {to}"),
+                &format!(
+                    "host web.shop, subset v1: {to}; routes for web.shop: {to}; spec.servers[0]: lost"
+                ),
             ),
             (
                 "Refused",

@@ -361,3 +361,18 @@ async fn addresses_are_kept_with_their_object() {
     let object = world.fake.get(&format!("{BELOW}/web")).unwrap();
     assert_eq!(crate::status::kept(&object["status"]), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn addresses_of_another_are_left_alone() {
+    let world = start(Writes::Auto).await;
+    world.apply(1, &[("web", spec("web.shop"))]).await;
+    with_theirs(&world, "web");
+    let path = format!("{BELOW}/web");
+    let mut object = world.fake.get(&path).unwrap();
+    object["status"]["addresses"] = json!([{"host": "web.shop", "value": "10.9.9.9"}]);
+    world.fake.put(&path, object);
+    world.fake.refuse(Some(409));
+    world.updates.synced().await.unwrap();
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(world.fake.changes(), [format!("PATCH {path}/status")]);
+}
