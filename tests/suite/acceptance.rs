@@ -170,7 +170,13 @@ async fn everything_that_routers_listen_on() {
     let rules = include_str!("acceptance/meshes/gateway.yaml");
     let files: Vec<_> = SHAPES
         .into_iter()
-        .chain([("gateway.yaml", rules)])
+        .chain([
+            ("gateway.yaml", rules),
+            (
+                "ingress.yaml",
+                include_str!("acceptance/meshes/ingress.yaml"),
+            ),
+        ])
         .collect();
     check(&files, None, &[router("edge")]).await;
 }

@@ -189,8 +189,9 @@ proptest! {
         files.push(file);
         let after = made(&files, MeshConfig::default(), &proxies).unwrap().contents;
         for ((before, after), proxy) in before.iter().zip(&after).zip(&proxies) {
-            // A gateway selects routers of every namespace.
-            let concerned = proxy.namespace.as_str() == ODD || odd.kind() == "Gateway";
+            // These are for routers of every namespace.
+            let everywhere = ["Gateway", "Ingress"].contains(&odd.kind());
+            let concerned = proxy.namespace.as_str() == ODD || everywhere;
             if refused || !concerned {
                 prop_assert_eq!(difference(before, after), None, "{} gets of {}", proxy.id, text);
             }

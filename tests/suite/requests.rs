@@ -31,6 +31,7 @@ topics! {
     actions
     gateways
     headers
+    ingress
     l4
     patches
     paths

@@ -131,6 +131,17 @@ const SHAPES: &[Shape] = &[
             ],
         })
     }),
+    ("Ingress", |own, other| {
+        let to = |host: String| json!({ "service": { "name": host, "port": { "name": "http" } } });
+        json!({
+            "ingressClassName": "mesh",
+            "defaultBackend": to(format!("web.{other}.test")),
+            "rules": [{ "host": "shop.edge.test", "http": { "paths": [
+                { "path": "/a", "pathType": "Prefix", "backend": to(format!("web.{own}.test")) },
+                { "path": "/a", "pathType": "Exact", "backend": { "service": { "name": format!("own.{own}.svc.cluster.local"), "port": { "number": 80 } } } },
+            ] } }],
+        })
+    }),
     ("EnvoyFilter", |own, _| {
         json!({
             "configPatches": [{
@@ -276,6 +287,7 @@ pub(super) fn document(
         "WasmPlugin" => "extensions.istio.io/v1alpha1",
         "EnvoyFilter" => "networking.istio.io/v1alpha3",
         "ProxyConfig" => "networking.istio.io/v1beta1",
+        "Ingress" | "IngressClass" => "networking.k8s.io/v1",
         _ => "networking.istio.io/v1",
     };
     let mut metadata = json!({ "name": name, "namespace": namespace });
@@ -285,7 +297,7 @@ pub(super) fn document(
     json!({ "apiVersion": group, "kind": kind, "metadata": metadata, "spec": spec }).to_string()
 }
 
-/// The same in every mesh. All have addresses of their own, so that none depends on what else there is.
+/// The same in every mesh, and the class of `Ingress`es. All services have addresses of their own, so that none depends on what else there is.
 pub(super) fn services() -> Vec<String> {
     let of = |(third, namespace): (u8, &'static str)| {
         let endpoint = |last: u8, version: &str| json!({ "address": format!("10.0.{third}.{last}"), "labels": { "version": version }, "locality": "r/z" });
@@ -322,7 +334,10 @@ pub(super) fn services() -> Vec<String> {
             ),
         ]
     };
-    [(1, AMBER), (2, BLUE)].into_iter().flat_map(of).collect()
+    let class = json!({ "controller": "istio.io/ingress-controller" });
+    let class = document("IngressClass", "", "mesh", None, &class);
+    let all = [(1, AMBER), (2, BLUE)].into_iter().flat_map(of);
+    all.chain([class]).collect()
 }
 
 /// A service on ports that others have, and on one of its own.

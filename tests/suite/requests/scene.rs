@@ -121,7 +121,7 @@ impl Topic {
     fn proxy(&self) -> Sidecar {
         let sidecar = Sidecar::new(self.name, "shop");
         match self.name {
-            "gateways" => {
+            "gateways" | "ingress" => {
                 let labels = json!({ "istio": "ingressgateway" });
                 sidecar.router().with("LABELS", labels)
             }

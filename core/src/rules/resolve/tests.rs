@@ -137,6 +137,7 @@ fn a_static_entry_becomes_a_service_for_each_host_with_its_endpoints() {
         subject_alt_names: BTreeSet::from(["spiffe://x".into()]),
         workload_selector: None,
         publish_not_ready: false,
+        prefers: Default::default(),
     };
     let endpoints = vec![
         Endpoint {
@@ -521,6 +522,12 @@ fn mesh_config_says_who_serves_ingresses() {
         IngressMode::Off,
         "istio",
         "edge",
+    );
+    check(
+        json!({"ingressControllerMode": false}),
+        IngressMode::Off,
+        "istio",
+        own,
     );
     check(
         json!({"ingressSelector": "front", "ingressService": "edge"}),

@@ -21,6 +21,10 @@ pub enum IngressControllerMode {
 
 impl Decode for IngressControllerMode {
     fn decode(value: &Value, at: &At<'_>) -> Self {
+        // `OFF` without quotes is a truth value in YAML.
+        if *value == Value::Bool(false) {
+            return Self::Off;
+        }
         one_of(
             value,
             at,
