@@ -169,6 +169,7 @@ fn service(n: usize) -> Object {
         subject_alt_names: Default::default(),
         workload_selector: None,
         publish_not_ready: false,
+        prefers: Default::default(),
     };
     object("Service", n, Value::Service(service))
 }

@@ -263,6 +263,14 @@ impl Mesh {
 
     /// Adds, replaces or removes a service.
     pub fn set_service(&mut self, key: &ServiceKey, service: Option<Arc<Service>>) {
+        let reads = |service: Option<&Arc<Service>>| {
+            service.map_or(&[][..], |service| service.prefers.reads())
+        };
+        let before = reads(self.services.get(key));
+        reads(service.as_ref())
+            .iter()
+            .for_each(|of| self.host_rules.read(of.clone()));
+        before.iter().for_each(|of| self.host_rules.unread(of));
         match service {
             Some(service) => self.services.insert_mut(key.clone(), service),
             None => {

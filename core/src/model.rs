@@ -28,6 +28,7 @@ pub use node::Node;
 pub use port::{Protocol, ServicePort};
 pub use proxy::{DataPlane, Interception, InvalidNodeId, NodeId, Proxy, ProxyKind};
 pub use service::{
-    AutomaticAddress, Location, Resolution, Service, ServiceKey, ServiceSource, Visibility,
+    AutomaticAddress, Location, Preference, Resolution, Service, ServiceKey, ServiceSource,
+    Visibility,
 };
 pub use workload::{Workload, WorkloadKey};

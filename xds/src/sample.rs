@@ -45,6 +45,7 @@ pub(crate) fn service(host: &str, ports: impl IntoIterator<Item = ServicePort>) 
         subject_alt_names: Default::default(),
         workload_selector: None,
         publish_not_ready: false,
+        prefers: Default::default(),
     }
 }
 

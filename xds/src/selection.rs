@@ -109,12 +109,15 @@ pub struct Whereabouts {
     pub locality: Locality,
     /// Its labels that rules read, by key.
     pub labels: Arc<[(Arc<str>, Arc<str>)]>,
+    /// The machine it runs on, if a service asks for it.
+    pub node: Option<Arc<str>>,
 }
 
 impl Whereabouts {
-    /// Where `proxy` is; `None` as long as no rule reads it, so that proxies everywhere share what they get.
+    /// Where `proxy` is; `None` as long as no rule or service reads it, so that proxies everywhere share what they get.
     fn of(mesh: &Mesh, proxy: &Proxy) -> Option<Self> {
-        if !mesh.reads(&Reads::Locality) {
+        let (places, nodes) = (mesh.reads(&Reads::Locality), mesh.reads(&Reads::Node));
+        if !places && !nodes {
             return None;
         }
         let labels = mesh.all_reads().filter_map(|reads| match reads {
@@ -122,8 +125,13 @@ impl Whereabouts {
             _ => None,
         });
         Some(Self {
-            locality: proxy.locality.clone(),
+            locality: if places {
+                proxy.locality.clone()
+            } else {
+                Locality::default()
+            },
             labels: labels.collect(),
+            node: nodes.then(|| node_of(mesh, proxy)).flatten(),
         })
     }
 
@@ -133,6 +141,14 @@ impl Whereabouts {
         let found = labels.find(|(known, _)| **known == *key);
         found.map(|(_, value)| &**value)
     }
+}
+
+/// The machine that a proxy runs on, as it says itself, or else as is known of its workload.
+fn node_of(mesh: &Mesh, proxy: &Proxy) -> Option<Arc<str>> {
+    let own = proxy.metadata.get("NODE_NAME");
+    let own = own.filter(|name| !name.is_empty());
+    own.cloned()
+        .or_else(|| mesh.workload_of(proxy)?.node.clone())
 }
 
 /// A proxy's label; those of topology are there whether or not its platform writes them.

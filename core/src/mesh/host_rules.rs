@@ -42,7 +42,7 @@ pub(super) struct Index {
     hidden: Arc<Names>,
     /// The hosts of rules that leave it to mesh config who sees them.
     unstated: Arc<Names>,
-    /// How many rules depend on what of a client.
+    /// How many rules and services depend on what of a client.
     reads: Map<Reads, usize>,
     /// `VirtualService`s by what else they are looked up by.
     virtuals: virtuals::Virtuals,
@@ -79,10 +79,25 @@ impl Index {
                 .insert_mut((key.namespace.clone(), key.clone()), labels.clone());
         }
         for reads in unique(resolved.reads()) {
-            let count = self.reads.get(&reads).copied().unwrap_or(0);
-            self.reads.insert_mut(reads, count + 1);
+            self.read(reads);
         }
         self.virtuals.insert(rule);
+    }
+
+    /// Somebody depends on this of a client.
+    pub(super) fn read(&mut self, of: Reads) {
+        let count = self.reads.get(&of).copied().unwrap_or(0);
+        self.reads.insert_mut(of, count + 1);
+    }
+
+    /// Somebody does not any more.
+    pub(super) fn unread(&mut self, of: &Reads) {
+        match self.reads.get(of).copied().unwrap_or(0) {
+            0 | 1 => {
+                self.reads.remove_mut(of);
+            }
+            count => self.reads.insert_mut(of.clone(), count - 1),
+        }
     }
 
     pub(super) fn remove(&mut self, rule: &Rule) {
@@ -120,12 +135,7 @@ impl Index {
         self.selecting
             .remove_mut(&(key.namespace.clone(), key.clone()));
         for reads in unique(resolved.reads()) {
-            match self.reads.get(&reads).copied().unwrap_or(0) {
-                0 | 1 => {
-                    self.reads.remove_mut(&reads);
-                }
-                count => self.reads.insert_mut(reads, count - 1),
-            }
+            self.unread(&reads);
         }
         self.virtuals.remove(rule);
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::Mesh;
-use crate::model::{Address, Endpoint, Host, Service, ServiceKey};
+use crate::model::{Address, Endpoint, Host, Preference, Service, ServiceKey};
+use crate::rules::Reads;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -52,4 +53,24 @@ proptest! {
         }
         prop_assert!(mesh.instances.is_empty());
     }
+}
+
+#[test]
+fn what_services_prefer_is_read_of_clients() {
+    let mut mesh = Mesh::default();
+    let mut set = |name: &str, prefers: Option<Preference>| {
+        let service = prefers.map(|prefers| Service {
+            prefers,
+            ..Service::new(key(name), Vec::new())
+        });
+        mesh.set_service(&key(name), service.map(Arc::new));
+        [mesh.reads(&Reads::Locality), mesh.reads(&Reads::Node)]
+    };
+    assert_eq!(set("a", Some(Preference::Any)), [false, false]);
+    assert_eq!(set("a", Some(Preference::Zone)), [true, false]);
+    assert_eq!(set("b", Some(Preference::Node)), [true, true]);
+    assert_eq!(set("b", Some(Preference::Node)), [true, true]);
+    assert_eq!(set("a", Some(Preference::NodeOnly)), [true, true]);
+    assert_eq!(set("b", None), [false, true]);
+    assert_eq!(set("a", None), [false, false]);
 }

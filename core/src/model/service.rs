@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Cidr, ClusterId, Host, Labels, NamespaceName, ServicePort};
+use crate::rules::Reads;
 
 /// A service's identity: a host name belongs to the namespace that declares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,6 +62,34 @@ pub enum ServiceSource {
     Platform,
     /// A rule object: a `ServiceEntry`.
     Rule,
+}
+
+/// Which endpoints of a service its clients go to, by where both are.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Preference {
+    /// Any: the service leaves it to rules.
+    #[default]
+    Any,
+    /// Those in the client's zone first, then those in its region.
+    Zone,
+    /// Those on the client's machine before these.
+    Node,
+    /// Those on the client's machine alone.
+    NodeOnly,
+}
+
+impl Preference {
+    /// What of a client it depends on.
+    pub(crate) fn reads(self) -> &'static [Reads] {
+        match self {
+            Self::Any => &[],
+            Self::Zone => &[Reads::Locality],
+            Self::Node => &[Reads::Locality, Reads::Node],
+            Self::NodeOnly => &[Reads::Node],
+        }
+    }
 }
 
 /// Which namespaces see something (Istio's `exportTo`), resolved against its own namespace.
@@ -153,6 +182,8 @@ pub struct Service {
     pub workload_selector: Option<Labels>,
     /// Whether endpoints that are not healthy are sent to proxies, too.
     pub publish_not_ready: bool,
+    /// Which of its endpoints clients go to.
+    pub prefers: Preference,
 }
 
 impl Service {
@@ -173,6 +204,7 @@ impl Service {
             subject_alt_names: BTreeSet::new(),
             workload_selector: None,
             publish_not_ready: false,
+            prefers: Preference::Any,
         }
     }
 

@@ -44,6 +44,8 @@ pub enum Resolved {
 pub enum Reads {
     /// Where it is.
     Locality,
+    /// Which machine it runs on.
+    Node,
     /// The value of one of its labels, for clusters.
     Label(Arc<str>),
     /// The value of one of its labels, for routes.

@@ -113,7 +113,7 @@ impl Generator for Assignments {
             publish_not_ready: service.publish_not_ready,
             endpoints,
             for_grpc,
-            spread: governed.spread(projection.whereabouts.as_ref()),
+            spread: governed.spread(&service, projection.whereabouts.as_ref()),
             labels: governed
                 .subset
                 .map_or_else(Labels::default, |subset| subset.labels.clone()),

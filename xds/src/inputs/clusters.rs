@@ -265,7 +265,7 @@ fn discovery(
             refresh: mesh.config().dns_refresh_rate,
             family: projection.family,
             without: projection.without,
-            spread: governed.spread(projection.whereabouts.as_ref()),
+            spread: governed.spread(service, projection.whereabouts.as_ref()),
         }),
         Resolution::DynamicDns if projection.without.has(Extension::DynamicCluster) => None,
         Resolution::DynamicDns => Some(Discovery::ByRequest(NameCache::of(

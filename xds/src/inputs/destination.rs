@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pilothouse_core::model::Host;
+use pilothouse_core::model::{Host, Preference, Service};
 use pilothouse_core::registry::ObjectKey;
 use pilothouse_core::rules::resolve::{
     Algorithm, Blocks, Destination, HashBy, LocalityLb, Subset, Tunnel,
@@ -64,14 +64,25 @@ impl Governed {
         }
     }
 
-    /// How endpoints are spread for a client that is here.
-    pub fn spread(&self, client: Option<&Whereabouts>) -> Option<Spread> {
-        let client = client.filter(|client| !client.locality.is_empty())?;
-        let how = self.blocks.locality()?;
-        (how != LocalityLb::Off).then(|| Spread {
+    /// How endpoints of `service` are spread for a client that is here. What a rule says of localities goes before what the
+    /// service prefers.
+    pub fn spread(&self, service: &Service, client: Option<&Whereabouts>) -> Option<Spread> {
+        let client = client?;
+        let balancer = self.blocks.load_balancer.as_ref();
+        let is_said = balancer.is_some_and(|balancer| balancer.locality.is_some());
+        let (is_placed, is_on_node) = (!client.locality.is_empty(), client.node.is_some());
+        let how = self.blocks.locality().filter(|_| is_placed);
+        let spread = Spread {
             client: client.clone(),
-            how,
-        })
+            how: how.unwrap_or(LocalityLb::Off),
+            prefers: match service.prefers {
+                Preference::NodeOnly if is_on_node => Preference::NodeOnly,
+                Preference::Node if is_on_node && !is_said => Preference::Node,
+                Preference::Node | Preference::Zone if is_placed && !is_said => Preference::Zone,
+                _ => Preference::Any,
+            },
+        };
+        (spread.how != LocalityLb::Off || spread.prefers != Preference::Any).then_some(spread)
     }
 
     /// What whoever forwards connections to it has to know.
@@ -94,6 +105,8 @@ pub struct Spread {
     pub client: Whereabouts,
     /// How localities are chosen.
     pub how: LocalityLb,
+    /// What the service itself prefers, as far as it counts.
+    pub prefers: Preference,
 }
 
 /// How bytes are forwarded to a cluster.

@@ -236,6 +236,7 @@ fn apply(mesh: &mut Mesh, event: &Event) -> Touched {
                     weight: u32::from(*last / 2),
                     labels: [("version", (last % 3).to_string())].into_iter().collect(),
                     locality: Locality::parse(if last.is_multiple_of(2) { "r/a" } else { "r/b" }),
+                    node: Some(format!("n{}", last % 3).into()),
                     ..Endpoint::at(address(last))
                 })
                 .collect();
@@ -572,6 +573,11 @@ fn service(key: &ServiceKey, ports: u8, shape: u8, visible: u8, vip: u8) -> Serv
         subject_alt_names: BTreeSet::new(),
         workload_selector: None,
         publish_not_ready: false,
+        prefers: match shape {
+            1 => Preference::Node,
+            4 => Preference::NodeOnly,
+            _ => Preference::Any,
+        },
     }
 }
 
@@ -593,7 +599,7 @@ fn proxies() -> Vec<Proxy> {
         data_plane: DataPlane::Envoy,
         envoy: Some((1, 40, 0)),
         missing: BTreeSet::new(),
-        metadata: BTreeMap::new(),
+        metadata: BTreeMap::from([("NODE_NAME".into(), format!("n{}", last % 3).into())]),
     };
     let grpc = |proxy| Proxy {
         data_plane: DataPlane::Grpc,

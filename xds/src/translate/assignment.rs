@@ -104,7 +104,9 @@ fn assignment<'a>(
     for endpoint in endpoints.filter(|endpoint| is_served(endpoint, publish_not_ready)) {
         if let Some(message) = lb_endpoint(endpoint, addresses(endpoint)) {
             let weight = endpoint.weight.max(1);
-            let rank = spread.map_or(0, |spread| spread::rank(spread, endpoint));
+            let Some(rank) = spread.map_or(Some(0), |spread| spread::rank(spread, endpoint)) else {
+                continue;
+            };
             localities
                 .entry((rank, &endpoint.locality, apart_by_weight.then_some(weight)))
                 .or_default()
@@ -240,7 +242,7 @@ fn shrink(weights: impl Iterator<Item = u32>) -> Shrink {
 
 #[cfg(test)]
 mod tests {
-    use pilothouse_core::model::{EndpointPort, Locality, WorkloadKey};
+    use pilothouse_core::model::{EndpointPort, Locality, Preference, WorkloadKey};
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -266,6 +268,63 @@ mod tests {
         );
         assert_eq!(found["cluster_name"], "outbound|80||a.com");
         found["endpoints"].take()
+    }
+
+    /// The addresses by their turn, for a client on the machine `n1` in `r/a`, or in no known place.
+    fn turns(prefers: Preference, placed: bool) -> Vec<Vec<String>> {
+        let mut service = service("a.com", [http(80)]);
+        service.prefers = prefers;
+        let there = |address: &str, locality: &str, node: &str| {
+            with(address, |endpoint| {
+                endpoint.locality = Locality::parse(locality);
+                endpoint.node = (!node.is_empty()).then(|| node.into());
+            })
+        };
+        let endpoints = vec![
+            there("10.0.0.1", "r/a", "n1"),
+            there("10.0.0.2", "r/a", "n2"),
+            there("10.0.0.3", "r/b", "n3"),
+            there("10.0.0.4", "s/a", "n4"),
+            there("10.0.0.5", "s/a", ""),
+        ];
+        let mut client = sidecar();
+        if placed {
+            client.locality = Locality::parse("r/a");
+            client.metadata.insert("NODE_NAME".into(), "n1".into());
+        }
+        let mesh = mesh([(service, endpoints)]);
+        let found = one(&mesh, &client, ResourceType::Endpoint, "outbound|80||a.com");
+        let mut turns = Vec::<Vec<String>>::new();
+        for group in found["endpoints"].as_array().into_iter().flatten() {
+            let turn = group["priority"].as_u64().unwrap_or_default() as usize;
+            turns.resize(turns.len().max(turn + 1), Vec::new());
+            for one in group["lb_endpoints"].as_array().into_iter().flatten() {
+                let address = &one["endpoint"]["address"]["socket_address"]["address"];
+                let address = address.as_str().unwrap_or_default();
+                turns[turn].push(address.trim_start_matches("10.0.0.").to_owned());
+            }
+        }
+        turns
+    }
+
+    #[test]
+    fn a_service_says_which_endpoints_go_first() {
+        let check = |prefers, placed, expected: &[&[&str]]| {
+            assert_eq!(turns(prefers, placed), expected, "{prefers:?} {placed}");
+        };
+        check(Preference::Any, true, &[&["1", "2", "3", "4", "5"]]);
+        check(Preference::Zone, true, &[&["1", "2"], &["3"], &["4", "5"]]);
+        check(
+            Preference::Node,
+            true,
+            &[&["1"], &["2"], &["3"], &["4", "5"]],
+        );
+        check(Preference::NodeOnly, true, &[&["1"]]);
+        // Of a client of which nothing is known nothing can be near.
+        for prefers in [Preference::Zone, Preference::Node, Preference::NodeOnly] {
+            assert_eq!(turns(prefers, false).concat().len(), 5, "{prefers:?}");
+            assert_eq!(turns(prefers, false).len(), 1, "{prefers:?}");
+        }
     }
 
     fn at(address: &str, port: u16, weight: u32) -> Json {

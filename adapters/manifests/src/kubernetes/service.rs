@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pilothouse_core::model::{Cidr, Host, Resolution, Service, Visibility};
+use pilothouse_core::model::{Cidr, Host, Preference, Resolution, Service, Visibility};
 use pilothouse_core::registry::{Meta, Problem, Severity, Value};
 use serde::Deserialize;
 
@@ -16,8 +16,11 @@ const EXPORT_TO: &str = "networking.istio.io/exportTo";
 /// Names that certificates of its endpoints may bear, separated by commas.
 const ACCOUNTS: &str = "alpha.istio.io/canonical-serviceaccounts";
 
+/// What `spec.trafficDistribution` says, where that is not there.
+const DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
+
 /// What is read of its annotations.
-pub(super) const ANNOTATIONS: [&str; 2] = [EXPORT_TO, ACCOUNTS];
+pub(super) const ANNOTATIONS: [&str; 3] = [EXPORT_TO, ACCOUNTS, DISTRIBUTION];
 
 /// As written.
 #[derive(Debug, Deserialize)]
@@ -64,7 +67,6 @@ pub(super) fn read(
     } else {
         addresses(spec, &mut problems)
     };
-    without_effect(spec, &mut problems);
     let key = names.service(meta, &meta.key.name, "metadata.name");
     let (Ok(key), Some(resolution)) = (key.map_err(|problem| problems.push(problem)), resolution)
     else {
@@ -91,6 +93,7 @@ pub(super) fn read(
         subject_alt_names: listed(meta, ACCOUNTS).map(Arc::from).collect(),
         workload_selector: selects.then(|| spec.selector.to_labels()),
         publish_not_ready: spec.publish_not_ready_addresses.unwrap_or_default(),
+        prefers: preference(meta, spec, &mut problems),
         ..Service::new(key, ports)
     };
     Ok(Said {
@@ -154,15 +157,27 @@ fn addresses(spec: &Spec<'_>, problems: &mut Vec<Problem>) -> Vec<Cidr> {
     addresses
 }
 
-fn without_effect(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
-    if &*spec.internal_traffic_policy == "Local" {
-        let what = "Local has no effect: requests go to all of the service's endpoints";
-        problems.push(Problem::warning("spec.internalTrafficPolicy", what));
-    }
-    if !spec.traffic_distribution.is_empty() {
-        let what = "has no effect";
-        let problem = Problem::warning("spec.trafficDistribution", what);
-        problems.push(problem.hint("a DestinationRule's localityLbSetting says the same"));
+/// What must be goes before what is preferred.
+fn preference(meta: &Meta, spec: &Spec<'_>, problems: &mut Vec<Problem>) -> Preference {
+    let annotation = meta.annotations.get(DISTRIBUTION).unwrap_or_default();
+    let (path, text) = match &*spec.traffic_distribution {
+        "" => (format!("metadata.annotations[{DISTRIBUTION}]"), annotation),
+        field => ("spec.trafficDistribution".to_owned(), field),
+    };
+    let preferred = match text {
+        "" => Preference::Any,
+        "PreferClose" | "PreferSameZone" => Preference::Zone,
+        "PreferSameNode" => Preference::Node,
+        other => {
+            let what = format!("{other:?} is not known and has no effect");
+            let hint = "known are PreferSameZone, PreferClose and PreferSameNode";
+            problems.push(Problem::warning(path, what).hint(hint));
+            Preference::Any
+        }
+    };
+    match &*spec.internal_traffic_policy {
+        "Local" => Preference::NodeOnly,
+        _ => preferred,
     }
 }
 

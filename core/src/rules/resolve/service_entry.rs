@@ -56,6 +56,7 @@ pub fn services(
             .collect(),
         workload_selector: selector(spec),
         publish_not_ready: false,
+        prefers: Default::default(),
     };
     let with_endpoints = |host: Host| {
         let endpoints = if resolves_host && !host.is_wildcard() {

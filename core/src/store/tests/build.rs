@@ -55,6 +55,7 @@ pub(crate) fn a_service(name: &str) -> Service {
         subject_alt_names: Default::default(),
         workload_selector: None,
         publish_not_ready: false,
+        prefers: Default::default(),
     }
 }
 

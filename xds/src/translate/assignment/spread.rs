@@ -2,7 +2,7 @@
 
 use envoy_types::pb::envoy::config::core::v3::Locality as EnvoyLocality;
 use envoy_types::pb::envoy::config::endpoint::v3::LocalityLbEndpoints;
-use pilothouse_core::model::{Endpoint, Locality};
+use pilothouse_core::model::{Endpoint, Locality, Preference};
 use pilothouse_core::rules::resolve::{Area, LocalityLb};
 
 use super::super::common::uint;
@@ -12,8 +12,28 @@ use crate::selection::topology;
 /// What the shares of all localities add up to, about.
 const WHOLE: u64 = 1_000_000;
 
-/// How late an endpoint's turn comes: 0 is first.
-pub(super) fn rank(spread: &Spread, endpoint: &Endpoint) -> u32 {
+/// How late an endpoint's turn comes: 0 is first. `None`: it never does.
+pub(super) fn rank(spread: &Spread, endpoint: &Endpoint) -> Option<u32> {
+    let is_on_node = endpoint.node.is_some() && endpoint.node == spread.client.node;
+    match spread.prefers {
+        Preference::NodeOnly if !is_on_node => None,
+        Preference::Any | Preference::NodeOnly => Some(by_rule(spread, endpoint)),
+        Preference::Node if is_on_node => Some(0),
+        Preference::Node => Some(1 + by_zone(spread, endpoint)),
+        Preference::Zone => Some(by_zone(spread, endpoint)),
+    }
+}
+
+fn by_zone(spread: &Spread, endpoint: &Endpoint) -> u32 {
+    let (here, there) = (&spread.client.locality, &endpoint.locality);
+    match (here.region == there.region, here.zone == there.zone) {
+        (true, true) => 0,
+        (true, false) => 1,
+        _ => 2,
+    }
+}
+
+fn by_rule(spread: &Spread, endpoint: &Endpoint) -> u32 {
     match &spread.how {
         LocalityLb::Off | LocalityLb::Distribute(_) => 0,
         LocalityLb::Failover(regions) => {

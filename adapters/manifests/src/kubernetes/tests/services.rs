@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pilothouse_core::model::{
-    Host, Protocol, Resolution, Service, ServiceKey, ServicePort, Visibility,
+    Host, Preference, Protocol, Resolution, Service, ServiceKey, ServicePort, Visibility,
 };
 use pilothouse_core::registry::{Meta, Value};
 use serde_json::{Value as Json, json};
@@ -197,9 +197,42 @@ fn who_sees_it_is_an_annotation() {
 }
 
 #[test]
-fn what_has_no_effect_is_said() {
-    let cluster = json!({"spec": {"internalTrafficPolicy": "Cluster"}});
-    warns(Kind::Service, cluster, &[]);
+fn what_clients_prefer_is_a_field_or_an_annotation() {
+    let check = |spec: Json, annotation: &str, expected: Preference| {
+        let annotations = json!({"networking.istio.io/traffic-distribution": annotation});
+        let fields = json!({"metadata": {"annotations": annotations}, "spec": spec});
+        let Value::Service(service) = value(Kind::Service, "web", fields) else {
+            panic!("{spec}");
+        };
+        assert_eq!(service.prefers, expected, "{spec} {annotation}");
+    };
+    let distribution = |text: &str| json!({"trafficDistribution": text});
+    check(json!({}), "", Preference::Any);
+    check(distribution("PreferClose"), "", Preference::Zone);
+    check(distribution("PreferSameZone"), "", Preference::Zone);
+    check(
+        distribution("PreferSameNode"),
+        "PreferClose",
+        Preference::Node,
+    );
+    check(json!({}), "PreferClose", Preference::Zone);
+    check(
+        json!({"internalTrafficPolicy": "Cluster"}),
+        "",
+        Preference::Any,
+    );
+    check(
+        json!({"internalTrafficPolicy": "Local", "trafficDistribution": "PreferClose"}),
+        "",
+        Preference::NodeOnly,
+    );
+    warns(
+        Kind::Service,
+        json!({"spec": {"trafficDistribution": "PreferMoon"}}),
+        &[
+            "spec.trafficDistribution: \"PreferMoon\" is not known and has no effect (known are PreferSameZone, PreferClose and PreferSameNode)",
+        ],
+    );
 }
 
 #[test]
