@@ -8,7 +8,11 @@ use serde_json::Value;
 
 /// What each package may depend on, of this workspace. Whatever is not here may depend on nothing of it.
 fn may_use(package: &str) -> &'static [&'static str] {
-    const ADAPTERS: [&str; 2] = ["pilothouse-consul", "pilothouse-static"];
+    const ADAPTERS: [&str; 3] = [
+        "pilothouse-consul",
+        "pilothouse-kubernetes",
+        "pilothouse-static",
+    ];
     match package {
         "pilothouse-xds" => &["pilothouse-core"],
         "pilothouse-manifests" => &["pilothouse-core"],
@@ -17,6 +21,8 @@ fn may_use(package: &str) -> &'static [&'static str] {
             "pilothouse-core",
             "pilothouse-xds",
             "pilothouse-consul",
+            "pilothouse-kubernetes",
+            "pilothouse-manifests",
             "pilothouse-static",
             "pilothouse-process",
         ],
@@ -26,6 +32,7 @@ fn may_use(package: &str) -> &'static [&'static str] {
             "pilothouse-core",
             "pilothouse-xds",
             "pilothouse-consul",
+            "pilothouse-kubernetes",
             "pilothouse-static",
             "pilothouse-process",
             "pilot-discovery",
