@@ -5,7 +5,7 @@ ENVOYS := 1.36.4 1.40.0
 # How many proxies `make bench` simulates.
 PROXIES ?= 100 1000
 
-.PHONY: help check test lint fmt goldens bench bench-consul soak demo dist consul-up consul-down kube-up kube-down
+.PHONY: help check test lint fmt goldens bench bench-consul bench-kube soak demo dist consul-up consul-down kube-up kube-down
 
 help:
 	@echo 'make demo [KEEP=1]   files, discovery and real Envoys with requests flowing while files change'
@@ -19,7 +19,8 @@ help:
 	@echo 'make dist            tarball and Debian packages of the binaries'
 	@echo 'make bench           time and memory at $(PROXIES) proxies'
 	@echo 'make bench-consul    the same on a Consul, at 100 proxies'
-	@echo 'make soak            what takes long: ten minutes without Consul'
+	@echo 'make bench-kube      the same on a Kubernetes API server, with pods and without, at $(PROXIES) proxies'
+	@echo 'make soak            what takes long: ten minutes without Consul, and without an API server'
 
 check:
 	$(CARGO) check --workspace --all-targets --locked
@@ -55,8 +56,14 @@ bench-consul: consul
 	$(CARGO) build --release --locked -p pilot-discovery -p pilothouse-tests --bins
 	$(CARGO) run --release --locked --quiet -p pilothouse-tests --bin xdsload -- consul --clients 100
 
+bench-kube: kube
+	$(CARGO) build --release --locked -p pilot-discovery -p pilothouse-tests --bins
+	@for proxies in $(PROXIES); do for pods in '' --pods; do \
+		$(CARGO) run --release --locked --quiet -p pilothouse-tests --bin xdsload -- kubernetes --clients $$proxies $$pods || exit 1; \
+	done; done
+
 # Tests that take too long for `make test`.
-soak: envoy consul
+soak: envoy consul kube
 	$(CARGO) test --locked -p pilothouse-tests --test suite -- --ignored --nocapture soak_
 
 demo: envoy
