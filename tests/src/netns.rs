@@ -4,9 +4,11 @@
 //! ([`Machine::connect`], [`Machine::listen`]), and programs run there as whoever is wanted ([`Machine::command`]). Everything is gone when
 //! the [`Network`] is dropped; what a killed test has left is removed by the next one that makes a network.
 
+mod forward;
 mod leftovers;
 mod machine;
 
+pub use forward::Forward;
 pub use machine::{Machine, User};
 
 use std::net::{Ipv4Addr, Ipv6Addr};

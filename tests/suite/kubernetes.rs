@@ -3,10 +3,12 @@
 mod clusters;
 mod contract;
 mod crds;
+mod ground;
 mod import;
 mod platform;
 mod rbac;
 mod registry;
 mod status;
 mod setting;
+mod traffic;
 mod watch;
