@@ -17,6 +17,9 @@ use crate::model::{ClusterId, Host, Labels, ServiceKey, WorkloadKey};
 use crate::registry::{Origin, Problem, RegistryId, SetId};
 use crate::rules::{self, RuleKind};
 
+/// Of how many sets of a registry that cannot be read at the same time the log tells.
+const TOLD: usize = 10;
+
 /// The status of everything at one moment. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -456,7 +459,23 @@ impl StatusHandle {
             return;
         }
         if let Some(why) = &status.failing {
-            tracing::warn!(target: "model", %registry, set = set.map(SetId::as_str), %why, "cannot be read; what was read before stays");
+            let others = all
+                .sets
+                .iter()
+                .filter(|((of, other), status)| {
+                    of == registry && other.as_ref() != set && status.failing.is_some()
+                })
+                .take(TOLD)
+                .count();
+            // A source that is gone is one cause, however many sets it has.
+            if others < TOLD {
+                tracing::warn!(target: "model", %registry, set = set.map(SetId::as_str), %why, "cannot be read; what was read before stays");
+            } else {
+                tracing::debug!(target: "model", %registry, set = set.map(SetId::as_str), %why, "cannot be read; what was read before stays");
+            }
+            if others + 1 == TOLD {
+                tracing::warn!(target: "model", %registry, "further sets of this registry that cannot be read are on the page /debug/registryz, and not told of here");
+            }
         }
         for Rejected { at, problems, .. } in &status.unreadable {
             let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();

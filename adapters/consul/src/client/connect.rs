@@ -12,14 +12,27 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{Address, Settings, tls};
 
-/// Makes connections to one agent, whatever the URL says.
+/// Makes connections to one agent, whatever the URL says, and no more of them than settings permit.
 #[derive(Debug, Clone)]
-pub(super) struct Connector(pub(super) Arc<Settings>);
+pub(super) struct Connector {
+    settings: Arc<Settings>,
+    places: Arc<Semaphore>,
+}
+
+impl Connector {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(settings.max_connections.max(1))),
+            settings,
+        }
+    }
+}
 
 impl tower::Service<Uri> for Connector {
     type Response = TokioIo<Stream>;
@@ -31,23 +44,28 @@ impl tower::Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let settings = self.0.clone();
+        let Self { settings, places } = self.clone();
         Box::pin(async move {
-            let stream = timeout(settings.timeout, connect(&settings)).await;
-            stream?.map(TokioIo::new)
+            // Whoever waits here is given a connection that has become idle instead, if that is sooner.
+            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            let over = timeout(settings.timeout, connect(&settings)).await??;
+            Ok(TokioIo::new(Stream {
+                over,
+                _place: place,
+            }))
         })
     }
 }
 
-async fn connect(settings: &Arc<Settings>) -> io::Result<Stream> {
+async fn connect(settings: &Arc<Settings>) -> io::Result<Over> {
     let (tls, host, port) = match &settings.address {
-        Address::Unix(path) => return Ok(Stream::Unix(UnixStream::connect(path).await?)),
+        Address::Unix(path) => return Ok(Over::Unix(UnixStream::connect(path).await?)),
         Address::Tcp { tls, host, port } => (*tls, host, *port),
     };
     let stream = TcpStream::connect((host.as_str(), port)).await?;
     stream.set_nodelay(true)?;
     if !tls {
-        return Ok(Stream::Tcp(stream));
+        return Ok(Over::Tcp(stream));
     }
     let name = match settings.server_name.as_str() {
         "" => host,
@@ -59,12 +77,19 @@ async fn connect(settings: &Arc<Settings>) -> io::Result<Stream> {
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await?;
-    Ok(Stream::Tls(Box::new(stream)))
+    Ok(Over::Tls(Box::new(stream)))
 }
 
-/// A connection.
+/// A connection, which gives its place back when it is dropped.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) struct Stream {
+    over: Over,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What it goes over.
+#[derive(Debug)]
+enum Over {
     Tcp(TcpStream),
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     Unix(UnixStream),
@@ -76,10 +101,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Both for T {}
 
 impl Stream {
     fn inner(self: Pin<&mut Self>) -> Pin<&mut dyn Both> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream),
-            Self::Tls(stream) => Pin::new(&mut **stream),
-            Self::Unix(stream) => Pin::new(stream),
+        match &mut self.get_mut().over {
+            Over::Tcp(stream) => Pin::new(stream),
+            Over::Tls(stream) => Pin::new(&mut **stream),
+            Over::Unix(stream) => Pin::new(stream),
         }
     }
 }

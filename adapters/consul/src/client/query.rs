@@ -74,3 +74,62 @@ impl Query {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_says_what_it_is_about_and_how_true_the_answer_has_to_be() {
+        let check = |query: Query, expected: &[(&str, &str)]| {
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect();
+            assert_eq!(query.parameters(), expected, "{query:?}");
+        };
+        check(Query::default(), &[]);
+        let stale = Query {
+            datacenter: "dc2".into(),
+            namespace: "team".into(),
+            partition: "part".into(),
+            filter: "Service.Meta.a == \"b c\"".into(),
+            consistency: Consistency::Stale,
+            block: Some(Block {
+                index: Index::new(0),
+                wait: Duration::from_micros(5),
+            }),
+        };
+        check(
+            stale,
+            &[
+                ("dc", "dc2"),
+                ("ns", "team"),
+                ("partition", "part"),
+                ("filter", "Service.Meta.a == \"b c\""),
+                ("stale", ""),
+                ("index", "1"),
+                ("wait", "1ms"),
+            ],
+        );
+        let consistent = Query {
+            consistency: Consistency::Consistent,
+            ..Query::default()
+        };
+        check(consistent, &[("consistent", "")]);
+    }
+
+    #[test]
+    fn an_agent_may_be_silent_as_long_as_it_was_asked_to_wait() {
+        let block = Block {
+            index: Index::new(5),
+            wait: Duration::from_secs(160),
+        };
+        let waiting = Query {
+            block: Some(block),
+            ..Query::default()
+        };
+        assert_eq!(waiting.silence(), Duration::from_secs(170));
+        assert_eq!(Query::default().silence(), Duration::ZERO);
+    }
+}

@@ -58,7 +58,7 @@ impl Client {
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .build(Connector(settings.clone()));
+            .build(Connector::new(settings.clone()));
         Self {
             http,
             places: Arc::new(Semaphore::new(settings.max_connections.max(1))),
@@ -404,5 +404,22 @@ fn escape(text: &str, slashes: bool, to: &mut String) {
             b'/' if slashes => to.push('/'),
             _ => to.push_str(&format!("%{byte:02X}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn what_means_something_in_a_url_is_escaped() {
+        let check = |text: &str, slashes: bool, expected: &str| {
+            let mut url = String::new();
+            escape(text, slashes, &mut url);
+            assert_eq!(url, expected, "{text}");
+        };
+        check("a b/\u{fc}?&=%", true, "a%20b/%C3%BC%3F%26%3D%25");
+        check("a/b", false, "a%2Fb");
+        check("CheckID == \"\"", false, "CheckID%20%3D%3D%20%22%22");
     }
 }

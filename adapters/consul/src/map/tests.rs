@@ -299,3 +299,57 @@ fn addresses_are_chosen() {
     );
     assert!(mapped.objects.iter().any(|object| matches!(&object.value, Value::Service(service) if service.location == Location::External)));
 }
+
+/// Locality, identity and namespace of the endpoint that an instance becomes.
+fn placed(instance: Instance) -> (String, Option<String>, String) {
+    let mapped = service("web", &[instance], &naming());
+    let part = mapped
+        .objects
+        .iter()
+        .find_map(|object| match &object.value {
+            Value::Endpoints(part) => Some(part),
+            _ => None,
+        });
+    let part = part.unwrap();
+    let endpoint = &part.endpoints[0];
+    (
+        endpoint.locality.to_string(),
+        endpoint.identity.as_deref().map(str::to_owned),
+        part.service.namespace.to_string(),
+    )
+}
+
+#[test]
+fn an_instance_is_somewhere_and_somebody() {
+    let check = |instance: Instance, locality: &str, identity: Option<&str>, namespace: &str| {
+        let expected = (
+            locality.to_owned(),
+            identity.map(str::to_owned),
+            namespace.to_owned(),
+        );
+        assert_eq!(placed(instance), expected);
+    };
+    let plain = || instance("web-1", "10.0.0.5", 80);
+    let said = |region: &str, zone: &str| {
+        Some(crate::client::Locality {
+            region: region.into(),
+            zone: zone.into(),
+        })
+    };
+    check(plain(), "dc1", None, "default");
+    let mut on_node = plain();
+    on_node.node.locality = said("eu", "a");
+    check(on_node.clone(), "eu/a", None, "default");
+    let mut own = on_node;
+    own.service.locality = said("us", "b");
+    check(own.clone(), "us/b", None, "default");
+    let own = meta(own, &[("locality", "asia/c/1")]);
+    check(own, "asia/c/1", None, "default");
+    let account = [("service-account", "web")];
+    let mut of_team = meta(plain(), &account);
+    of_team.service.namespace = "team".into();
+    let identity = "spiffe://cluster.local/ns/team/sa/web";
+    check(of_team, "dc1", Some(identity), "team");
+    let exact = meta(plain(), &[account[0], ("spiffe-id", "spiffe://other/web")]);
+    check(exact, "dc1", Some("spiffe://other/web"), "default");
+}

@@ -119,8 +119,15 @@ impl Catalog {
         let mut listed = Some(listed);
         let mut follow = Follow::new(self.shared.config.max_stale);
         let set = SetId::new(LIST);
+        let mut last = None;
         loop {
             let answer = self.ask(&follow).await?;
+            // The list may be as it was: then something else about services has changed.
+            let index = answer.as_ref().ok().and_then(|answer| answer.index);
+            if index.is_some() && index != last {
+                last = index;
+                self.shared.slots.beat();
+            }
             let next = match self.state(answer, &set, &mut follow).await? {
                 Ok(()) => {
                     drop(listed.take());
@@ -202,7 +209,6 @@ impl Catalog {
         if !follow.is_confirming() {
             self.removed.clear();
         }
-        self.shared.slots.beat();
         Ok(Ok(()))
     }
 

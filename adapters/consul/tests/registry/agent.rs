@@ -28,6 +28,8 @@ pub(crate) struct Catalog {
     pub(crate) index: u64,
     /// When each service changed last.
     changed: BTreeMap<String, u64>,
+    /// When any check changed last.
+    checked: u64,
     /// The instances of each service, as the health API shows them.
     pub(crate) services: BTreeMap<String, Vec<Value>>,
     pub(crate) keys: BTreeMap<String, (u64, Vec<u8>)>,
@@ -44,6 +46,9 @@ pub(crate) struct Catalog {
     /// The token that requests must bear.
     pub(crate) token: Option<String>,
 }
+
+/// Where changes of checks are waited for.
+pub(crate) const PULSE: &str = "/v1/health/state/any";
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
@@ -101,7 +106,7 @@ impl Agent {
             )
             .route("/v1/catalog/services", get(services))
             .route("/v1/health/service/{name}", get(health))
-            .route("/v1/health/state/any", get(pulse))
+            .route(PULSE, get(pulse))
             .route("/v1/internal/acl/authorize", post(authorize))
             .route("/v1/kv/{*key}", get(keys).put(put).delete(delete))
             .with_state(shared.clone());
@@ -143,12 +148,27 @@ impl Agent {
         self.catalog.send_modify(|catalog| {
             let before = catalog.clone();
             change(catalog);
+            if catalog.checks() != before.checks() {
+                catalog.checked = catalog.index;
+            }
             for (name, instances) in &catalog.services {
                 if before.services.get(name) != Some(instances) {
                     catalog.changed.insert(name.clone(), catalog.index);
                 }
             }
         });
+    }
+
+    /// How many connections there are to it.
+    pub(crate) fn connections(&self) -> usize {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let port = format!(":{:04X}", self.address.port());
+        // Number, own address, the other's, state.
+        let is_one = |line: &&str| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            fields[2].ends_with(&port) && fields[3] == "01"
+        };
+        table.lines().skip(1).filter(is_one).count()
     }
 
     /// Whether this path has ever been asked for.
@@ -234,7 +254,7 @@ async fn pulse(
     headers: HeaderMap,
 ) -> Response {
     shared
-        .answer("/v1/health/state/any", &parameters, &headers, |_| json!([]))
+        .answer(PULSE, &parameters, &headers, |_| json!([]))
         .await
 }
 
@@ -402,7 +422,10 @@ impl Shared {
             let own = path
                 .strip_prefix("/v1/health/service/")
                 .and_then(|name| catalog.changed.get(name));
-            let at = own.copied().unwrap_or(catalog.index);
+            let at = match path {
+                PULSE => catalog.checked,
+                _ => own.copied().unwrap_or(catalog.index),
+            };
             catalog.index < index || at > index || catalog.fault(path).is_some()
         };
         let _ = timeout_at(until, catalog.wait_for(moved)).await;
@@ -410,6 +433,12 @@ impl Shared {
 }
 
 impl Catalog {
+    /// What checks say.
+    fn checks(&self) -> Vec<&Value> {
+        let all = self.services.values().flatten();
+        all.map(|instance| &instance["Checks"]).collect()
+    }
+
     fn fault(&self, path: &str) -> Option<&Fault> {
         self.faults
             .iter()

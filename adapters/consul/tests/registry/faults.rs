@@ -5,7 +5,7 @@ use std::time::Duration;
 use pilothouse_consul::ConsulConfig;
 use pilothouse_consul::client::{Settings, Token};
 
-use crate::agent::{Agent, Catalog, Fault, instance};
+use crate::agent::{Agent, Catalog, Fault, PULSE, instance};
 use crate::mesh::Running;
 
 pub(super) async fn with_web(config: ConsulConfig) -> (Agent, Running) {
@@ -170,6 +170,11 @@ async fn many_services_stay_within_the_connections() {
         running
             .until(&format!("s{number}"), Some(&["10.0.0.2"]))
             .await;
+        let connections = agent.connections();
+        assert!(
+            (1..=10).contains(&connections),
+            "there are {connections} connections"
+        );
     }
     let most = agent.open.borrow().1;
     assert!(most <= 10, "{most} requests were under way at once");
@@ -234,7 +239,6 @@ async fn rules_are_read_from_keys_and_the_last_good_one_stays() {
 
 #[tokio::test]
 async fn the_pulse_is_asked_for_only_by_services_without_a_place() {
-    const PULSE: &str = "/v1/health/state/any";
     let (agent, mut running) = with_web(ConsulConfig::default()).await;
     agent.change(|catalog| set(catalog, "db", &["10.0.0.4"]));
     running.until("db", Some(&["10.0.0.4"])).await;

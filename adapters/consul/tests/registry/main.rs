@@ -10,4 +10,5 @@ mod client;
 mod contract;
 mod faults;
 mod mesh;
+mod newer;
 mod rights;
