@@ -97,7 +97,8 @@ async fn sidecars_on_plain_machines_find_their_services() {
     }
     let ids = mesh.page("/debug/syncz").await.unwrap();
     for ip in [from, to] {
-        assert!(ids.contains(&format!("\"{ip}.service.consul\"")), "{ids}");
+        let id = format!("\"sidecar~{ip}~{ip}.service.consul~service.consul\"");
+        assert!(ids.contains(&id), "{ids}");
     }
     consul.check_running().unwrap();
 }

@@ -1,5 +1,6 @@
 //! A sick Consul costs nothing: requests go on to what was healthy, and nothing is taken away.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ async fn lost_for(away: Duration) {
         "requests go on meanwhile"
     );
     only(via, &["a", "b"]).await;
+    is_told_once(&setting.discovery);
     for at in 0..3 {
         setting.cluster.start_server(at).unwrap();
     }
@@ -103,6 +105,23 @@ async fn lost_for(away: Duration) {
         report.sent
     );
     assert_eq!(report.failed, [], "of {} requests", report.sent);
+}
+
+/// Whatever was asked again and again has been told of once for each of the two losses.
+fn is_told_once(discovery: &Discovery) {
+    let log = discovery.process().log_text().unwrap();
+    let told = log.lines().filter_map(|line| {
+        let told = line.contains("cannot be read") && line.contains("set=service/web");
+        line.split_once('\t').filter(|_| told)
+    });
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, what) in told {
+        *times.entry(what).or_default() += 1;
+    }
+    assert!(
+        !times.is_empty() && times.values().all(|times| *times <= 2),
+        "{times:?}"
+    );
 }
 
 /// For how long discovery has been without Consul, by its metrics.

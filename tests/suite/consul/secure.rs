@@ -208,6 +208,15 @@ async fn clients_are_told(address: &str, files: &Files) {
     check(without(|s| s.client_certificate = None), ASKS).await;
     check(without(|s| s.ca_file = None), OTHER_AUTHORITY).await;
     check(without(|s| s.server_name = "elsewhere".into()), OTHER_NAME).await;
+    let directory = files.path("authorities");
+    fs::create_dir(&directory).unwrap();
+    fs::copy(files.path("ca.pem"), directory.join("one.pem")).unwrap();
+    let by_directory = Settings {
+        ca_file: None,
+        ca_path: Some(directory),
+        ..good.clone()
+    };
+    check(by_directory, "\"web\"").await;
     let unverified = without(|s| {
         s.ca_file = None;
         s.verify = false;
