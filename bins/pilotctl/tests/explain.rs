@@ -12,8 +12,12 @@ const PROXY: &str = "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local";
 
 /// What a command exits with and prints.
 fn explain(args: &[&str]) -> String {
+    explain_mesh(MESH, args)
+}
+
+fn explain_mesh(mesh: &str, args: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("mesh.yaml"), MESH).unwrap();
+    std::fs::write(dir.path().join("mesh.yaml"), mesh).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_pilotctl"))
         .args(["explain", "-f", "mesh.yaml"])
         .args(args)
@@ -70,6 +74,18 @@ fn a_service_without_endpoints() {
 #[test]
 fn requests_to_the_workload() {
     insta::assert_snapshot!(of_sidecar(&["http://10.0.0.1:9000/x", "--inbound"]));
+}
+
+#[test]
+fn an_ingress_on_a_router() {
+    let mesh = include_str!("explain/ingress.yaml");
+    let router = [
+        "--proxy",
+        "router~10.0.0.9~edge.shop~shop.svc.cluster.local",
+    ];
+    let labels = ["--label", "istio=ingressgateway"];
+    let of = |request| explain_mesh(mesh, &[&router[..], &labels, &[request]].concat());
+    insta::assert_snapshot!(of("http://shop.test/cart/1"));
 }
 
 #[test]
