@@ -37,6 +37,8 @@ pub(super) struct Run<'a> {
     updates: Updates,
     mesh: Arc<MeshConfig>,
     meshes: MeshConfigs,
+    /// Nobody is left who could change them.
+    settled: bool,
     begun: Instant,
     /// Those that are followed, by the number of their follower.
     followed: BTreeMap<u64, Followed>,
@@ -73,6 +75,7 @@ impl<'a> Run<'a> {
             updates,
             mesh,
             meshes,
+            settled: false,
             begun: Instant::now(),
             followed: BTreeMap::new(),
             next: 0,
@@ -100,17 +103,21 @@ impl<'a> Run<'a> {
             if std::mem::take(&mut self.changed) {
                 self.select();
                 self.follow().await?;
-                due = self.is_outdated().then_some(self.select_after);
+                // The first decision waits for news, which wake this anyway.
+                let later = self.selected.is_some() && self.is_outdated();
+                due = later.then_some(self.select_after);
             }
             self.sync().await?;
             tokio::select! {
                 _ = self.inbox.recv_many(&mut news, WAITING) => self.take(&mut news).await?,
-                changed = self.meshes.changed() => {
-                    changed?;
-                    let mesh = self.meshes.borrow_and_update().clone();
-                    self.mesh = mesh.unwrap_or_else(|| self.mesh.clone());
-                    self.changed = true;
-                }
+                changed = self.meshes.changed(), if !self.settled => match changed {
+                    Ok(()) => {
+                        let mesh = self.meshes.borrow_and_update().clone();
+                        self.mesh = mesh.unwrap_or_else(|| self.mesh.clone());
+                        self.changed = true;
+                    }
+                    Err(_) => self.settled = true,
+                },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     due = None;
                     self.changed = true;
