@@ -9,6 +9,7 @@ mod fleet;
 mod grpc;
 mod h2;
 mod kind;
+mod kubernetes;
 mod node;
 mod process;
 mod report;
@@ -80,6 +81,27 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         instances: usize,
         /// How often an instance is registered elsewhere, once among services whose query is held open and once among others.
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+        /// The pilot-discovery to start; by default this workspace's, built by cargo in this program's profile.
+        #[arg(long)]
+        server_bin: Option<PathBuf>,
+    },
+    /// Fills a Kubernetes API server with a mesh, starts pilot-discovery on it, and measures: memory, first configuration, changes of
+    /// endpoint slices.
+    Kubernetes {
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// Services, each with one HTTP port.
+        #[arg(long, default_value_t = 1000)]
+        services: usize,
+        /// Endpoints of each service, in one slice.
+        #[arg(long, default_value_t = 10)]
+        endpoints: usize,
+        /// Each endpoint is a pod; otherwise there are slices alone.
+        #[arg(long)]
+        pods: bool,
+        /// How often a slice is written, once while all else is quiet and once while ten others are written each second.
         #[arg(long, default_value_t = 15)]
         rounds: usize,
         /// The pilot-discovery to start; by default this workspace's, built by cargo in this program's profile.
@@ -164,6 +186,25 @@ async fn run(cli: Cli) -> Result<()> {
                 server: server_bin,
             };
             let report = consul::run(&mesh, |server| fleet.resolve(server, services)).await?;
+            return print(fleet.json, &report);
+        }
+        Command::Kubernetes {
+            fleet,
+            services,
+            endpoints,
+            pods,
+            rounds,
+            server_bin,
+        } => {
+            process::check_open_files(fleet.clients)?;
+            let mesh = kubernetes::Mesh {
+                services,
+                endpoints,
+                pods,
+                rounds,
+                server: server_bin,
+            };
+            let report = kubernetes::run(&mesh, |server| fleet.resolve(server, services)).await?;
             return print(fleet.json, &report);
         }
         Command::Run {
