@@ -179,10 +179,10 @@ enum Decoded {
 /// The one place that knows kinds: each source of them is asked in turn.
 fn decode(manifest: &mut Manifest<'_>, names: Option<&Names>) -> Decoded {
     let kind = manifest.meta.key.kind.as_str();
-    if let Some(names) = names {
-        if let Some(kind) = kubernetes::Kind::of(&manifest.api_version, kind) {
-            return of_platform(manifest, kind, names);
-        }
+    if let Some(names) = names
+        && let Some(kind) = kubernetes::Kind::of(&manifest.api_version, kind)
+    {
+        return of_platform(manifest, kind, names);
     }
     let known = rules::kind(&manifest.api_version, kind);
     if known.is_some_and(RuleKind::is_cluster_scoped) {
