@@ -84,7 +84,7 @@ impl StatusSettings {
     }
 }
 
-/// See the [module](self). It is made by the registry whose objects it is about.
+/// Writes the status of the objects of one registry, which makes it.
 pub struct StatusWriter {
     client: kube::Client,
     registry: RegistryId,
