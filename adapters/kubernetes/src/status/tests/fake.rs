@@ -34,7 +34,7 @@ impl Fake {
         let fake = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let fake = fake.clone();
-            async move { Ok::<_, tower::BoxError>(fake.answer(request).await?) }
+            async move { fake.answer(request).await }
         });
         Client::new(service, "default")
     }
