@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::RuleSpec;
 use super::resolve::{
-    self, DestinationRule, EnvoyFilter, Gateway, IngressClass, IngressRoutes, Sidecar, Telemetry, VirtualService,
+    self, DestinationRule, EnvoyFilter, Gateway, IngressClass, IngressRoutes, Sidecar, Telemetry,
+    VirtualService,
 };
 use crate::model::{Host, Labels, NamespaceName, Visibility};
 use crate::registry::Meta;

@@ -78,10 +78,7 @@ pub(in crate::rules) fn check(at: &At<'_>, config: &MeshConfig) {
     }
     access_log(at, config);
     providers::providers(at, config);
-    selectors::selectors(
-        &at.field("discoverySelectors"),
-        &config.discovery_selectors,
-    );
+    selectors::selectors(&at.field("discoverySelectors"), &config.discovery_selectors);
     proxy_config(&at.field("defaultConfig"), &config.default_config);
 }
 
