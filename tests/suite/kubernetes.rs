@@ -8,6 +8,7 @@ mod import;
 mod platform;
 mod rbac;
 mod registry;
+mod same_mesh;
 mod status;
 mod setting;
 mod traffic;

@@ -36,6 +36,7 @@ mod pilotctl_inspect;
 mod pilotctl_offline;
 mod properties;
 mod protocol;
+mod received;
 mod refusal;
 mod relay;
 mod requests;

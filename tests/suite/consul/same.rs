@@ -1,18 +1,13 @@
 //! One mesh, in a Consul and in files: a proxy gets the same from either, names apart.
 
-use std::collections::BTreeMap;
-
 use anyhow::ensure;
-use pilothouse_tests::ads::{CLUSTER, DeltaClient, ENDPOINT, LISTENER, ROUTE};
 use pilothouse_tests::consul::{Binary, Cluster};
-use pilothouse_tests::discovery::Discovery;
-use pilothouse_tests::sidecar::{Holds, Sidecar};
+use pilothouse_tests::sidecar::Sidecar;
 use pilothouse_tests::wait::eventually;
-use pilothouse_xds::json::any_to_json;
-use prost::Message;
 use serde_json::{Value, json};
 
 use super::setting::discovery_on;
+use crate::received::{Received, assert_same, received};
 use crate::world::{SOON, Scratch, World};
 
 /// The mesh in files: what is called NAME.service.consul in Consul is NAME.files.test here.
@@ -91,29 +86,22 @@ async fn a_mesh_in_consul_and_in_files_is_the_same_to_a_proxy() {
     .unwrap();
     let client = Sidecar::new("client", "default");
     let server = Sidecar::new("web-a", "default").at([10, 77, 0, 1].into());
+    let server = server.with("CLUSTER_ID", "default");
     for sidecar in [
         client.clone(),
         client.named("captured").interception("REDIRECT"),
         server.clone(),
         server.named("captured-web-a").interception("TPROXY"),
     ] {
-        let consul = resources(&discovery, &sidecar).await;
-        let consul: BTreeMap<_, _> = consul
+        let consul = received(&discovery, &sidecar).await;
+        let consul: Received = consul
             .into_iter()
             .filter(|(name, _)| !name.contains(SERVERS))
             .map(|(name, value)| (in_files(&name), of_consul(value)))
             .collect();
-        let files = resources(&world.discovery, &sidecar).await;
-        let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&consul), names(&files), "{}", sidecar.id());
-        assert!(
-            names(&files)
-                .iter()
-                .any(|name| name.contains("web.files.test"))
-        );
-        for (name, expected) in &files {
-            assert_eq!(&consul[name], expected, "{name} of {}", sidecar.id());
-        }
+        let files = received(&world.discovery, &sidecar).await;
+        assert_same(&sidecar.id(), &consul, &files);
+        assert!(files.keys().any(|name| name.contains("web.files.test")));
     }
 }
 
@@ -137,33 +125,4 @@ fn without_aliases(value: &mut Value) {
         Value::Object(fields) => fields.values_mut().for_each(without_aliases),
         _ => {}
     }
-}
-
-/// By type and name, what a proxy gets over ADS.
-async fn resources(discovery: &Discovery, sidecar: &Sidecar) -> BTreeMap<String, Value> {
-    let address = discovery.addresses().grpc;
-    let node = sidecar.node().unwrap();
-    let mut client = DeltaClient::connect(address, node).await.unwrap();
-    client.subscribe(CLUSTER, &[]).unwrap();
-    client.accept(CLUSTER).await.unwrap();
-    let page = format!("/debug/config_dump?proxyID={}", sidecar.id());
-    let holds = Holds::read(&discovery.debug(&page).await.unwrap()).unwrap();
-    let assignments: Vec<_> = holds.assignments.keys().map(String::as_str).collect();
-    let routes: Vec<_> = holds.routes.keys().map(String::as_str).collect();
-    for (type_url, names) in [(ENDPOINT, assignments), (LISTENER, vec![]), (ROUTE, routes)] {
-        client.subscribe(type_url, &names).unwrap();
-        client.accept(type_url).await.unwrap();
-    }
-    let of = |type_url: &'static str| {
-        let kind = type_url.rsplit('.').next().unwrap_or_default();
-        let held = client.held(type_url).iter();
-        held.map(move |(name, (_, any))| {
-            let json = any_to_json(&any.encode_to_vec()).unwrap();
-            (format!("{kind} {name}"), json)
-        })
-    };
-    [CLUSTER, ENDPOINT, LISTENER, ROUTE]
-        .into_iter()
-        .flat_map(of)
-        .collect()
 }
