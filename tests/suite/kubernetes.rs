@@ -1,6 +1,7 @@
 //! Discovery on a real Kubernetes API server.
 
 mod clusters;
+mod consul;
 mod contract;
 mod crds;
 mod ground;

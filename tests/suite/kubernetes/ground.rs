@@ -1,5 +1,6 @@
 //! A cluster whose pods are machines: discovery and the pods' sidecars stand on one network, the API server beside it.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(super) const SHOP: &str = "shop";
 /// The port that applications listen on.
 pub(super) const PORT: u16 = 8080;
 
-const REDIRECT: Capture<'_> = Capture {
+pub(super) const REDIRECT: Capture<'_> = Capture {
     mode: "REDIRECT",
     dual: false,
     user: User::Proxy,
@@ -34,7 +35,7 @@ pub(super) struct Setting {
     pub(super) cluster: KubeCluster,
     pub(super) mesh: Mesh,
     machines: Vec<Option<Machine>>,
-    _forward: Forward,
+    _forwards: Vec<Forward>,
 }
 
 /// An application in a pod that has no sidecar.
@@ -46,7 +47,12 @@ pub(super) struct Server {
 
 impl Setting {
     /// A cluster with controllers, the kinds of rules and a node, and discovery on it, with room for so many pods.
-    pub(super) async fn start(pods: usize, flags: &[&str]) -> Self {
+    pub(super) async fn start(pods: usize) -> Self {
+        Self::start_beside(pods, None).await
+    }
+
+    /// The same, with discovery on the Consul at this address of loopback, too.
+    pub(super) async fn start_beside(pods: usize, consul: Option<SocketAddr>) -> Self {
         let mut ground = Ground::new();
         let machine = ground.machine("discovery");
         let machines = (0..pods).map(|number| Some(ground.machine(&format!("pod{number}"))));
@@ -56,22 +62,29 @@ impl Setting {
         crds::apply(&cluster, &kinds).await.unwrap();
         cluster.node("node", "eu", "eu-a").await.unwrap();
         cluster.namespace(SHOP, &[]).await.unwrap();
-        // The API server has the same address on the machine of discovery, so that its kubeconfig holds there.
-        let address = cluster.address();
-        let forward = Forward::start(machine.listen(address).unwrap(), move || async move {
-            TcpStream::connect(address).await.context("the API server")
-        });
+        let mut forwards = vec![reach(&machine, cluster.address())];
         let kubeconfig = cluster.kubeconfig();
-        let args = ["--registries", "Kubernetes", "--kubeconfig"].map(AsRef::as_ref);
-        let args: Vec<_> = args.into_iter().chain([kubeconfig.as_os_str()]).collect();
-        let flags = flags.iter().map(AsRef::as_ref);
-        let args: Vec<_> = args.into_iter().chain(flags).collect();
+        let mut args = vec!["--kubeconfig".as_ref(), kubeconfig.as_os_str()];
+        let address = consul.map(|address| address.to_string());
+        match (consul, &address) {
+            (Some(consul), Some(text)) => {
+                forwards.push(reach(&machine, consul));
+                let more = [
+                    "--registries",
+                    "Kubernetes,Consul",
+                    "--consul-address",
+                    text,
+                ];
+                args.extend(more.map(OsStr::new));
+            }
+            _ => args.extend(["--registries", "Kubernetes"].map(OsStr::new)),
+        }
         let mesh = ground.discovery(machine, &args).await;
         Self {
             cluster,
             mesh,
             machines,
-            _forward: forward,
+            _forwards: forwards,
         }
     }
 
@@ -182,6 +195,14 @@ impl Client {
         let pause = std::time::Duration::from_millis(5);
         (Traffic::start(vec![target], pause), forward)
     }
+}
+
+/// Gives a machine what listens on loopback, at the same address, so that what is configured with it holds there, too.
+fn reach(machine: &Machine, address: SocketAddr) -> Forward {
+    Forward::start(machine.listen(address).unwrap(), move || async move {
+        let stream = TcpStream::connect(address).await;
+        stream.with_context(|| format!("connecting to {address}"))
+    })
 }
 
 /// Whether all that is needed is there.

@@ -23,7 +23,7 @@ async fn requests_follow_rollouts_and_rules_without_a_failure() {
     if !possible() {
         return;
     }
-    let mut setting = Setting::start(6, &[]).await;
+    let mut setting = Setting::start(6).await;
     let web = setting.service("web").await;
     let host = "web.shop.svc.cluster.local";
     let old = [
@@ -64,7 +64,7 @@ async fn a_crash_loop_is_news_of_endpoints_alone() {
     if !possible() {
         return;
     }
-    let mut setting = Setting::start(3, &[]).await;
+    let mut setting = Setting::start(3).await;
     let web = setting.service("web").await;
     let host = "web.shop.svc.cluster.local";
     let _servers = [
@@ -102,7 +102,7 @@ async fn a_proxy_is_what_its_pod_says_whenever_that_comes() {
     if !possible() {
         return;
     }
-    let mut setting = Setting::start(3, &[]).await;
+    let mut setting = Setting::start(3).await;
     let web = setting.service("web").await;
     let other = setting.service("other").await;
     let _servers = [
@@ -150,7 +150,7 @@ async fn away_for(time: Duration) {
     if !possible() {
         return;
     }
-    let mut setting = Setting::start(4, &[]).await;
+    let mut setting = Setting::start(4).await;
     let web = setting.service("web").await;
     let host = "web.shop.svc.cluster.local";
     let mut servers = vec![
@@ -164,9 +164,9 @@ async fn away_for(time: Duration) {
     // A restart, and a history that is gone when the watches come back.
     setting.cluster.stop_api_server().unwrap();
     says(&setting, true).await;
+    setting.cluster.compact().await.unwrap();
     setting.cluster.start_api_server().await.unwrap();
     says(&setting, false).await;
-    setting.cluster.compact().await.unwrap();
     client.only(web, host, &["web-1", "web-2"]).await;
 
     setting.cluster.stop_api_server().unwrap();
