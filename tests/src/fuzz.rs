@@ -8,7 +8,9 @@ use std::str;
 use pilothouse_core::mesh::MeshConfig;
 use pilothouse_core::model::Proxy;
 use pilothouse_core::rules::spec::envoy_filter::{ApplyTo, Operation};
-use pilothouse_static::{File, read_mesh_config_text, read_text};
+use pilothouse_static::{
+    DEFAULT_DOMAIN, File, Names, read_manifests, read_mesh_config_text, read_text,
+};
 use pilothouse_xds::resource::ResourceType;
 use pilothouse_xds::{json, server};
 use prost::Message;
@@ -24,8 +26,9 @@ const NODE: &str = "envoy.config.core.v3.Node";
 /// Files of any kinds of objects.
 pub fn objects(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
+        let names = Names::new(DEFAULT_DOMAIN);
         served(
-            vec![read_text("fuzzed", text)],
+            vec![read_manifests("fuzzed", text, &names)],
             MeshConfig::default(),
             &proxies(),
         );
