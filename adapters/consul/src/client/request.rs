@@ -289,16 +289,11 @@ impl ConsulApi for Client {
                 Err(Error::Status { body, .. }) if body.contains(NO_ACLS) => {
                     return Ok(Some(BTreeSet::new()));
                 }
-                Err(Error::Status { status, .. })
-                    if matches!(
-                        status,
-                        StatusCode::NOT_FOUND
-                            | StatusCode::METHOD_NOT_ALLOWED
-                            | StatusCode::BAD_REQUEST
-                    ) =>
-                {
-                    return Ok(None);
-                }
+                Err(Error::Status {
+                    status:
+                        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::BAD_REQUEST,
+                    ..
+                }) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }

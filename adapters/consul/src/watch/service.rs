@@ -148,7 +148,7 @@ impl Watch {
             let node = Readable::Node(old.node.node.clone());
             hidden.contains(&node) || hidden.contains(&Readable::Service(self.name.clone()))
         };
-        let is_new = lost.iter().any(|old| is_hidden(old));
+        let is_new = lost.iter().any(&is_hidden);
         if answer.value.is_empty() && hidden.is_empty() {
             // Where it has really gone, the list of services says so within a moment.
             let why = "no instances are shown of a service that is in the list: the token may not see its nodes";
