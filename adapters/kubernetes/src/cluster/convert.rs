@@ -30,7 +30,7 @@ pub(super) struct Converted {
 #[derive(Debug)]
 pub(super) enum Means {
     /// Its value, and what its author should look at.
-    Good(Object, Vec<Problem>),
+    Good(Box<Object>, Vec<Problem>),
     /// It cannot be used, and why not.
     Bad(Origin, Vec<Problem>),
     /// It means nothing to the mesh as it stands.
@@ -46,6 +46,9 @@ struct Written {
     status: serde_json::Value,
 }
 
+/// A namespace, and what completes short names there.
+type Named = (NamespaceName, Arc<str>);
+
 /// Converts the objects of one kind.
 pub(super) struct Converter {
     kind: Kind,
@@ -59,7 +62,7 @@ pub(super) struct Converter {
     /// Where the status of an object is written, where that is ours.
     place: Option<Arc<Place>>,
     /// Names of namespaces, with what completes short names there: most objects share theirs.
-    known: Mutex<BTreeMap<Box<str>, (NamespaceName, Arc<str>)>>,
+    known: Mutex<BTreeMap<Box<str>, Named>>,
 }
 
 impl Converter {
@@ -157,7 +160,7 @@ impl Converter {
                     origin,
                     value,
                 };
-                Means::Good(object, warnings)
+                Means::Good(Box::new(object), warnings)
             }
         };
         converted
@@ -183,7 +186,7 @@ impl Converter {
     }
 
     /// A namespace's name, and what completes short names there.
-    fn namespace(&self, name: &str) -> (NamespaceName, Arc<str>) {
+    fn namespace(&self, name: &str) -> Named {
         let mut known = self.known.lock();
         if let Some(known) = known.get(name) {
             return known.clone();

@@ -104,7 +104,7 @@ fn a_service_gets_its_name_from_the_cluster() {
         panic!("{converted:?}");
     };
     let Value::Service(service) = object.value else {
-        panic!("{object:?}");
+        panic!("no service");
     };
     assert_eq!(
         service.key.host,
