@@ -20,7 +20,8 @@ async fn services_of_kubernetes_and_of_consul_call_each_other() {
         return;
     }
     let dir = Scratch::new();
-    let consul = Cluster::of(1, &Binary::find().unwrap(), "dc1", json!({}), dir.path());
+    let binary = Binary::find().unwrap();
+    let consul = Cluster::of(1, &binary, "dc1", json!({}), dir.path());
     let consul = consul.await.unwrap();
     let mut setting = Setting::start_beside(3, Some(consul.address())).await;
     let web = setting.service("web").await;
