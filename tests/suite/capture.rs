@@ -6,6 +6,7 @@
 pub(crate) mod app;
 mod consul;
 mod inbound;
+mod manifests;
 pub(crate) mod mesh;
 mod names;
 mod outbound;
