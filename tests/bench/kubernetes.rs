@@ -20,7 +20,7 @@ use crate::report::Spread;
 use objects::{host, node, pod, service, slice};
 use report::{Changes, Report};
 
-/// Long enough for a server to have done what it does after the last acknowledgement.
+/// Long enough for a server to have done what it does after the last write or acknowledgement.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Between two changes that are measured.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -101,7 +101,10 @@ async fn fill(mesh: &Mesh, cluster: &KubeCluster) -> Result<()> {
             all.extend((0..mesh.endpoints).map(|number| pod(mesh, index, number)));
         }
     }
-    cluster.import(&all).await
+    cluster.import(&all).await?;
+    // The API server reads what it has not written itself.
+    sleep(SETTLE).await;
+    Ok(())
 }
 
 /// Writes slices: the first endpoint of a service ends to be ready, or is ready again.
