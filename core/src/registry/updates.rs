@@ -127,6 +127,11 @@ impl Tx {
             .push(Op::Delete(set.clone(), key.clone()));
     }
 
+    /// States that `set` can be read, and is as it was: it is [failing](Updates::failing) no more.
+    pub fn readable(&mut self, set: &SetId) {
+        self.transaction.ops.push(Op::Readable(set.clone()));
+    }
+
     /// States that an object of `set` is there and cannot be read. Its last good version stays. Without `key` it is not
     /// known which object it is; then everything of the set that this transaction does not name stays.
     ///
@@ -287,5 +292,6 @@ pub(crate) enum Op {
     Replace(SetId, Vec<Object>),
     Put(SetId, Box<Object>),
     Delete(SetId, ObjectKey),
+    Readable(SetId),
     Reject(SetId, Option<ObjectKey>, Origin, Vec<Problem>),
 }

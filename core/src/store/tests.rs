@@ -331,8 +331,11 @@ async fn a_set_that_fails_outlives_a_run_that_cannot_replace_it() {
     assert_eq!(failing(running.view("a").await), Some("forbidden".into()));
     assert_eq!(running.handle.mesh().service_count(), 1);
 
-    replace(&updates, "one", vec![service("one")]).await;
+    let mut tx = updates.begin();
+    tx.readable(&SetId::new("one"));
+    tx.commit().await.unwrap();
     assert_eq!(failing(running.view("a").await), None);
+    assert_eq!(running.handle.mesh().service_count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

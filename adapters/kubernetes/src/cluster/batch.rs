@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pilothouse_core::model::NamespaceName;
-use pilothouse_core::registry::{self, Closed, ObjectKey, Origin, Problem, SetId, Tx, Updates};
+use pilothouse_core::registry::{Closed, ObjectKey, Origin, Problem, SetId, Tx, Updates};
 
 use super::convert::{Converted, Means};
 use super::followed::Followed;
@@ -123,13 +123,7 @@ impl<'a> Batch<'a> {
 
     /// What is known of a set is true again, and has not changed.
     pub(super) fn recovered(&mut self, of: &Followed) {
-        // A transaction that speaks of a set ends its failure; no object has an empty name.
-        let nothing = ObjectKey {
-            kind: registry::Kind::new(of.kind.name),
-            namespace: "".into(),
-            name: "".into(),
-        };
-        self.tx(&of.set).delete(&of.set, &nothing);
+        self.tx(&of.set).readable(&of.set);
     }
 
     /// A set cannot be read.

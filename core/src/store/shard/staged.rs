@@ -68,6 +68,9 @@ pub(super) fn stage(transaction: Transaction, checks: &[RuleCheck]) -> BTreeMap<
                 };
                 sets.entry(set).or_default().entries.insert(key, entry);
             }
+            Op::Readable(set) => {
+                sets.entry(set).or_default();
+            }
             Op::Reject(set, Some(key), _, problems) if only_warns(&problems) => {
                 let staged = sets.entry(set).or_default();
                 staged.noted.entry(key).or_default().extend(problems);
