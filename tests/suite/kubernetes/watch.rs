@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{Request, Response};
 use http_body_util::{BodyDataStream, StreamBody};
 use hyper::body::Frame;
@@ -28,7 +28,7 @@ fn config_map(name: &str, says: &str) -> Value {
 
 /// The config maps that the tests make, and what they say.
 struct Following {
-    events: Pin<Box<dyn Stream<Item = Event<(String, String)>> + Send>>,
+    events: BoxStream<'static, Event<(String, String)>>,
     known: BTreeMap<String, String>,
     /// What kinds of events came.
     seen: Vec<&'static str>,
