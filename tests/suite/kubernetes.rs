@@ -10,7 +10,7 @@ mod platform;
 mod rbac;
 mod registry;
 mod same_mesh;
-mod status;
 mod setting;
+mod status;
 mod traffic;
 mod watch;

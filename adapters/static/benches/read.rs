@@ -38,7 +38,8 @@ fn main() {
                 .expect("a temporary directory can be written and read");
         }
         let start = Instant::now();
-        let files = read(dir.path(), &names).expect("a temporary directory can be written and read");
+        let files =
+            read(dir.path(), &names).expect("a temporary directory can be written and read");
         println!("{what}: {:?}", start.elapsed());
         let sum = |count: fn(&File) -> usize| files.iter().map(count).sum::<usize>();
         let found = sum(|file| file.findings.len() + file.checked.len());

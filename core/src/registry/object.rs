@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{
-    AutomaticAddress, Endpoint, Host, Labels, Namespace, NamespaceName, Network, Node, Service, ServiceKey, Workload,
+    AutomaticAddress, Endpoint, Host, Labels, Namespace, NamespaceName, Network, Node, Service,
+    ServiceKey, Workload,
 };
 use crate::rules::RuleSpec;
 
