@@ -78,7 +78,7 @@ pub async fn run_clusters(
             () = stop.cancelled() => break,
             () = sleep_until(patience), if waiting.is_some() => {
                 if let Some(waiting) = waiting.take() {
-                    tracing::warn!(target: "kubernetes", namespace = %settings.namespace, "the secrets of further clusters cannot be read: ready without them");
+                    tracing::warn!(target: "kube", namespace = %settings.namespace, "the secrets of further clusters cannot be read: ready without them");
                     waiting.give_up("the secrets of further clusters cannot be read");
                 }
                 continue;
@@ -130,7 +130,7 @@ impl Secrets {
     fn complain(&mut self, wrong: Vec<String>) {
         for problem in &wrong {
             if !self.said.contains(problem) {
-                tracing::error!(target: "kubernetes", problem, "a cluster of a secret is not read");
+                tracing::error!(target: "kube", problem, "a cluster of a secret is not read");
             }
         }
         self.said = wrong.into_iter().collect();

@@ -54,7 +54,7 @@ impl<'a> Running<'a> {
                 }
                 None if unusable.contains(&name) => drop(kept.insert(name, one)),
                 None => {
-                    tracing::info!(target: "kubernetes", cluster = name, "a cluster is read no more: its secret is gone");
+                    tracing::info!(target: "kube", cluster = name, "a cluster is read no more: its secret is gone");
                     let id = one.id.clone();
                     one.end().await;
                     let shard = self.store.updates(&id, self.need());
@@ -96,20 +96,20 @@ impl<'a> Running<'a> {
         let client = match self.settings.access.client_of_text(kubeconfig, &from).await {
             Ok(client) => client,
             Err(error) => {
-                tracing::error!(target: "kubernetes", %error, "a cluster of a secret is not read");
+                tracing::error!(target: "kube", %error, "a cluster of a secret is not read");
                 self.store
                     .updates(&one.id, self.need())
                     .failing(None, &error);
                 return one;
             }
         };
-        tracing::info!(target: "kubernetes", cluster = name, %from, "a further cluster");
+        tracing::info!(target: "kube", cluster = name, %from, "a further cluster");
         let registries = [((self.make)(client, name), self.need())];
         let supervisor = Supervisor::new(registries, self.store, supervisor::Settings::default());
         let stopping = one.stop.clone();
         one.task.spawn(async move {
             if let Err(overdue) = supervisor.run(stopping).await {
-                tracing::warn!(target: "kubernetes", %overdue, "a cluster");
+                tracing::warn!(target: "kube", %overdue, "a cluster");
             }
         });
         one

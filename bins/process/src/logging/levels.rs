@@ -73,7 +73,7 @@ pub const SCOPES: &[Scope] = &[
     Scope {
         name: "kube",
         about: "the registry Kubernetes: watches, what is written to clusters",
-        targets: &["kube", "kubernetes", "pilothouse_kubernetes"],
+        targets: &["kube", "pilothouse_kubernetes"],
     },
     Scope {
         name: "status",
