@@ -82,7 +82,7 @@ pub struct Mesh {
     instances: Map<IpAddr, Arc<[ServiceKey]>>,
     workloads: Map<(ClusterId, WorkloadKey), Arc<Workload>>,
     /// The workloads at an address: several where they share their machine's.
-    addresses: Map<WorkloadAddress, Arc<BTreeSet<(ClusterId, WorkloadKey)>>>,
+    addresses: Map<WorkloadAddress, Arc<[(ClusterId, WorkloadKey)]>>,
     namespaces: Map<NamespaceName, Arc<Namespace>>,
     networks: Map<NetworkId, Arc<Network>>,
     rules: Map<ObjectKey, Arc<Rule>>,
@@ -385,16 +385,14 @@ impl Mesh {
         address: WorkloadAddress,
         change: impl FnOnce(&mut BTreeSet<(ClusterId, WorkloadKey)>) -> bool,
     ) {
-        let mut ids = self
-            .addresses
-            .get(&address)
-            .map(|ids| BTreeSet::clone(ids))
-            .unwrap_or_default();
+        let there = self.addresses.get(&address).into_iter();
+        let mut ids = there.flat_map(|ids| ids.iter().cloned()).collect();
         change(&mut ids);
         if ids.is_empty() {
             self.addresses.remove_mut(&address);
         } else {
-            self.addresses.insert_mut(address, Arc::new(ids));
+            self.addresses
+                .insert_mut(address, ids.into_iter().collect());
         }
     }
 

@@ -1,13 +1,12 @@
 //! What runs behind a proxy or an endpoint.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Address, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, NodeId, TlsMode,
+    Address, ByName, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, NodeId, TlsMode,
 };
 
 /// A workload's name.
@@ -40,7 +39,7 @@ pub struct Workload {
     pub service_account: Option<Arc<str>>,
     /// Numbers by port name: by the service's name of a port for what a rule declares, by the workload's own
     /// ([`ServicePort::target_name`](super::ServicePort::target_name)) for what a platform does.
-    pub ports: BTreeMap<Arc<str>, u16>,
+    pub ports: ByName<u16>,
     /// Share of the load; 0 is taken as 1.
     pub weight: u32,
     /// Whether it may be given requests.

@@ -1,7 +1,5 @@
 //! An instance as an endpoint and as a workload.
 
-use std::collections::BTreeMap;
-
 use pilothouse_core::model::{
     Address, Endpoint, EndpointPort, Locality, NamespaceName, NetworkId, TlsMode, Workload,
     WorkloadKey,
@@ -63,9 +61,7 @@ pub(super) fn of(
         ..Endpoint::at(address)
     };
     let numbers = endpoint.ports.iter().flat_map(|ports| ports.iter());
-    let numbers: BTreeMap<_, _> = numbers
-        .map(|EndpointPort { name, port }| (name.clone(), *port))
-        .collect();
+    let numbers = numbers.map(|EndpointPort { name, port }| (&**name, *port));
     let workload = Workload {
         key: workload,
         cluster: endpoint.cluster.clone(),
@@ -75,7 +71,7 @@ pub(super) fn of(
         locality: endpoint.locality.clone(),
         identity: endpoint.identity.clone(),
         service_account: None,
-        ports: numbers,
+        ports: numbers.collect(),
         weight,
         health,
         tls_mode: endpoint.tls_mode,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilothouse_core::model::{EndpointPort, Protocol, ServicePort};
+use pilothouse_core::model::{ByName, EndpointPort, Protocol, ServicePort};
 use pilothouse_core::registry::Problem;
 use serde::Deserialize;
 
@@ -140,16 +140,16 @@ pub(super) fn of_endpoints(
 /// pod is a workload whatever its ports are.
 pub(super) fn of_containers<'a, 'b: 'a>(
     written: impl Iterator<Item = &'a OfContainer<'b>>,
-) -> BTreeMap<Arc<str>, u16> {
-    let mut ports = BTreeMap::new();
+) -> ByName<u16> {
+    let mut ports: BTreeMap<&str, u16> = BTreeMap::new();
     for port in written {
         let is_tcp = matches!(&*port.protocol, "" | "TCP");
         if let Some(number) = valid(port.container_port).filter(|_| is_tcp && !port.name.is_empty())
         {
-            ports.entry((*port.name).into()).or_insert(number);
+            ports.entry(&*port.name).or_insert(number);
         }
     }
-    ports
+    ports.into_iter().collect()
 }
 
 fn valid(number: Option<i64>) -> Option<u16> {

@@ -1,10 +1,10 @@
 //! What a workload is to a service that selects it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{
-    Address, Endpoint, EndpointPort, Resolution, Service, ServicePort, ServiceSource, Workload,
+    Address, ByName, Endpoint, EndpointPort, Resolution, Service, ServicePort, ServiceSource,
+    Workload,
 };
 
 /// The endpoint that `workload` is of `service`, whose selector it meets. It has its own port numbers where it names them, the
@@ -36,6 +36,7 @@ pub fn endpoint_of(
         tls_mode: workload.tls_mode,
         hostname: None,
         node: workload.node.clone(),
+        for_zones: None,
         addresses,
     })
 }
@@ -52,10 +53,7 @@ pub(super) fn usable(resolution: &Resolution, address: &Address) -> bool {
 
 /// The target ports of a service at a workload that calls its ports by these names: those that it has, or `None` if these
 /// are all, each by its number.
-fn target_ports(
-    service: &[ServicePort],
-    own: &BTreeMap<Arc<str>, u16>,
-) -> Option<Arc<[EndpointPort]>> {
+fn target_ports(service: &[ServicePort], own: &ByName<u16>) -> Option<Arc<[EndpointPort]>> {
     if service.iter().all(|port| port.target_name.is_none()) {
         return None;
     }
@@ -79,7 +77,7 @@ fn target_ports(
 pub(super) fn ports(
     service: &[ServicePort],
     address: &Address,
-    own: &BTreeMap<Arc<str>, u16>,
+    own: &ByName<u16>,
 ) -> Option<Arc<[EndpointPort]>> {
     let number = |port: &ServicePort| {
         own.get(&port.name)

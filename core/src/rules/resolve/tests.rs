@@ -13,9 +13,9 @@ use crate::mesh::{
 };
 use crate::mesh::{IngressController, IngressMode};
 use crate::model::{
-    Address, ClusterId, Endpoint, EndpointPort, Health, Host, Labels, Locality, Location, Protocol,
-    Resolution, Service, ServiceKey, ServicePort, ServiceSource, TlsMode, Visibility, Workload,
-    WorkloadKey,
+    Address, ByName, ClusterId, Endpoint, EndpointPort, Health, Host, Labels, Locality, Location,
+    Protocol, Resolution, Service, ServiceKey, ServicePort, ServiceSource, TlsMode, Visibility,
+    Workload, WorkloadKey,
 };
 use crate::registry::{Meta, Severity};
 use crate::rules::{RuleSpec, check};
@@ -296,7 +296,7 @@ fn a_workload_entry_becomes_a_workload() {
         locality: Locality::parse("eu/a/1"),
         identity: Some("spiffe://mesh.local/ns/shop/sa/web".into()),
         service_account: None,
-        ports: BTreeMap::from([("http".into(), 8080)]),
+        ports: ByName::from_iter([("http", 8080_u16)]),
         weight: 2,
         health: Health::Healthy,
         tls_mode: TlsMode::Istio,

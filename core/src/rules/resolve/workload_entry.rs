@@ -1,11 +1,10 @@
 //! `WorkloadEntry` → [`Workload`], and what its fields mean wherever they stand.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{
-    Address, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, TlsMode, Workload,
-    WorkloadKey,
+    Address, ByName, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, TlsMode,
+    Workload, WorkloadKey,
 };
 use crate::registry::Meta;
 use crate::rules::spec::WorkloadEntry;
@@ -89,11 +88,11 @@ impl Traits {
 }
 
 /// The port numbers that an entry gives by name.
-pub(super) fn port_numbers(spec: &WorkloadEntry) -> BTreeMap<Arc<str>, u16> {
+pub(super) fn port_numbers(spec: &WorkloadEntry) -> ByName<u16> {
     let number = |number: &u32| u16::try_from(*number).ok().filter(|number| *number != 0);
     spec.ports
         .iter()
-        .filter_map(|(name, port)| Some((name.into(), number(port)?)))
+        .filter_map(|(name, port)| Some((name, number(port)?)))
         .collect()
 }
 

@@ -139,7 +139,7 @@ async fn a_platform_service_has_the_workloads_it_selects_unless_endpoints_are_st
     let of_pod = |name: &str, ip: &str, port: Option<u16>| {
         pod(name, ip, |pod| {
             pod.labels = [("app", "web")].into_iter().collect();
-            pod.ports = port.map(|port| ("main".into(), port)).into_iter().collect();
+            pod.ports = port.map(|port| ("main", port)).into_iter().collect();
         })
     };
     let pods = [

@@ -78,9 +78,9 @@ fn all_of_a_pod_is_read() {
         labels: serde_json::from_value(labels).unwrap(),
         locality: Locality::parse("eu/eu-1/rack-2"),
         service_account: Some("reviews".into()),
-        ports: [("http", 8080), ("admin", 9000), ("proxy", 15090)]
-            .map(|(name, port)| (name.into(), port))
-            .into(),
+        ports: [("http", 8080_u16), ("admin", 9000), ("proxy", 15090)]
+            .into_iter()
+            .collect(),
         tls_mode: TlsMode::Istio,
         node: Some("node-1".into()),
         ..plain()
