@@ -73,6 +73,9 @@ pub struct Endpoint {
     pub hostname: Option<Arc<str>>,
     /// The machine it runs on.
     pub node: Option<Arc<str>>,
+    /// The zones whose clients it is meant for, where the platform says so; of use to a service that
+    /// [goes by hints](super::Preference::Hints).
+    pub for_zones: Option<Arc<[Arc<str>]>>,
 }
 
 impl Endpoint {
@@ -92,6 +95,7 @@ impl Endpoint {
             tls_mode: TlsMode::Disabled,
             hostname: None,
             node: None,
+            for_zones: None,
         }
     }
 

@@ -74,6 +74,8 @@ pub enum Preference {
     Any,
     /// Those in the client's zone first, then those in its region.
     Zone,
+    /// Those that are meant for the client's zone, and those that are meant for nobody in particular, first.
+    Hints,
     /// Those on the client's machine before these.
     Node,
     /// Those on the client's machine alone.
@@ -85,7 +87,7 @@ impl Preference {
     pub(crate) fn reads(self) -> &'static [Reads] {
         match self {
             Self::Any => &[],
-            Self::Zone => &[Reads::Locality],
+            Self::Zone | Self::Hints => &[Reads::Locality],
             Self::Node => &[Reads::Locality, Reads::Node],
             Self::NodeOnly => &[Reads::Node],
         }

@@ -78,6 +78,7 @@ impl Governed {
             prefers: match service.prefers {
                 Preference::NodeOnly if is_on_node => Preference::NodeOnly,
                 Preference::Node if is_on_node && !is_said => Preference::Node,
+                Preference::Hints if is_placed && !is_said => Preference::Hints,
                 Preference::Node | Preference::Zone if is_placed && !is_said => Preference::Zone,
                 _ => Preference::Any,
             },

@@ -278,6 +278,11 @@ mod tests {
             with(address, |endpoint| {
                 endpoint.locality = Locality::parse(locality);
                 endpoint.node = (!node.is_empty()).then(|| node.into());
+                endpoint.for_zones = match node {
+                    "n1" => Some(["b".into()].into()),
+                    "n2" | "n3" => Some(["a".into(), "b".into()].into()),
+                    _ => None,
+                };
             })
         };
         let endpoints = vec![
@@ -320,8 +325,15 @@ mod tests {
             &[&["1"], &["2"], &["3"], &["4", "5"]],
         );
         check(Preference::NodeOnly, true, &[&["1"]]);
+        // Two are for this zone, one for another and two for anybody.
+        check(Preference::Hints, true, &[&["2", "3", "4", "5"], &["1"]]);
         // Of a client of which nothing is known nothing can be near.
-        for prefers in [Preference::Zone, Preference::Node, Preference::NodeOnly] {
+        for prefers in [
+            Preference::Zone,
+            Preference::Node,
+            Preference::NodeOnly,
+            Preference::Hints,
+        ] {
             assert_eq!(turns(prefers, false).concat().len(), 5, "{prefers:?}");
             assert_eq!(turns(prefers, false).len(), 1, "{prefers:?}");
         }

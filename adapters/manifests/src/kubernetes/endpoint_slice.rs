@@ -1,5 +1,6 @@
 //! `EndpointSlice`: some of a service's endpoints, of one family of addresses.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -40,6 +41,22 @@ struct WrittenEndpoint<'a> {
     target_ref: TargetRef<'a>,
     #[serde(default, borrow)]
     zone: Text<'a>,
+    #[serde(default, borrow, deserialize_with = "nullable")]
+    hints: Hints<'a>,
+}
+
+/// Whom an endpoint is for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hints<'a> {
+    #[serde(default, borrow)]
+    for_zones: List<ForZone<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ForZone<'a> {
+    #[serde(default, borrow)]
+    name: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,6 +132,7 @@ pub(super) fn read(
                 workload: one.target_ref.workload(meta),
                 hostname: present(&one.hostname),
                 node: present(&one.node_name),
+                for_zones: one.hints.zones(),
                 ..Endpoint::at(Address::Ip(ip))
             });
         }
@@ -153,6 +171,16 @@ impl Conditions {
         } else {
             Health::Unhealthy
         }
+    }
+}
+
+impl Hints<'_> {
+    /// The zones by name, each once; `None` if none is named.
+    fn zones(&self) -> Option<Arc<[Arc<str>]>> {
+        let zones: BTreeSet<&str> = self.for_zones.iter().map(|(_, zone)| &*zone.name).collect();
+        let zones = zones.into_iter().filter(|zone| !zone.is_empty());
+        let zones: Arc<[Arc<str>]> = zones.map(Arc::from).collect();
+        (!zones.is_empty()).then_some(zones)
     }
 }
 

@@ -20,7 +20,13 @@ const ACCOUNTS: &str = "alpha.istio.io/canonical-serviceaccounts";
 const DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
 
 /// What is read of its annotations.
-pub(super) const ANNOTATIONS: [&str; 3] = [EXPORT_TO, ACCOUNTS, DISTRIBUTION];
+/// By which a service asks for hints, and how it was called before.
+const TOPOLOGY: [&str; 2] = [
+    "service.kubernetes.io/topology-mode",
+    "service.kubernetes.io/topology-aware-hints",
+];
+pub(super) const ANNOTATIONS: [&str; 5] =
+    [EXPORT_TO, ACCOUNTS, DISTRIBUTION, TOPOLOGY[0], TOPOLOGY[1]];
 
 /// As written.
 #[derive(Debug, Deserialize)]
@@ -165,6 +171,7 @@ fn preference(meta: &Meta, spec: &Spec<'_>, problems: &mut Vec<Problem>) -> Pref
         field => ("spec.trafficDistribution".to_owned(), field),
     };
     let preferred = match text {
+        "" if goes_by_hints(meta) => Preference::Hints,
         "" => Preference::Any,
         "PreferClose" | "PreferSameZone" => Preference::Zone,
         "PreferSameNode" => Preference::Node,
@@ -179,6 +186,14 @@ fn preference(meta: &Meta, spec: &Spec<'_>, problems: &mut Vec<Problem>) -> Pref
         "Local" => Preference::NodeOnly,
         _ => preferred,
     }
+}
+
+/// Whether the endpoint slices of a service say which zones each endpoint is for.
+fn goes_by_hints(meta: &Meta) -> bool {
+    let said = TOPOLOGY
+        .into_iter()
+        .find_map(|name| meta.annotations.get(name));
+    said.is_some_and(|mode| mode.eq_ignore_ascii_case("auto"))
 }
 
 fn export_to(meta: &Meta, problems: &mut Vec<Problem>) -> Option<Visibility> {

@@ -115,6 +115,7 @@ fn endpoint(
         tls_mode: traits.tls_mode,
         hostname: None,
         node: None,
+        for_zones: None,
     })
 }
 

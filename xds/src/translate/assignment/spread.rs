@@ -1,5 +1,7 @@
 //! Endpoints by where the client is: which go first, and what share a locality gets.
 
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::core::v3::Locality as EnvoyLocality;
 use envoy_types::pb::envoy::config::endpoint::v3::LocalityLbEndpoints;
 use pilothouse_core::model::{Endpoint, Locality, Preference};
@@ -21,6 +23,7 @@ pub(super) fn rank(spread: &Spread, endpoint: &Endpoint) -> Option<u32> {
         Preference::Node if is_on_node => Some(0),
         Preference::Node => Some(1 + by_zone(spread, endpoint)),
         Preference::Zone => Some(by_zone(spread, endpoint)),
+        Preference::Hints => Some(by_hint(spread, endpoint)),
     }
 }
 
@@ -31,6 +34,12 @@ fn by_zone(spread: &Spread, endpoint: &Endpoint) -> u32 {
         (true, false) => 1,
         _ => 2,
     }
+}
+
+fn by_hint(spread: &Spread, endpoint: &Endpoint) -> u32 {
+    let zone = &spread.client.locality.zone;
+    let for_others = |zones: &Arc<[Arc<str>]>| !zones.contains(zone);
+    u32::from(endpoint.for_zones.as_ref().is_some_and(for_others))
 }
 
 fn by_rule(spread: &Spread, endpoint: &Endpoint) -> u32 {
@@ -51,7 +60,7 @@ fn by_rule(spread: &Spread, endpoint: &Endpoint) -> u32 {
             }
         }
         LocalityLb::Priority(labels) => {
-            let is_alike = |(key, value): &&(std::sync::Arc<str>, Option<std::sync::Arc<str>>)| {
+            let is_alike = |(key, value): &&(Arc<str>, Option<Arc<str>>)| {
                 let wanted = value.as_deref().or_else(|| spread.client.label(key));
                 wanted.is_some() && wanted == label(endpoint, key)
             };
@@ -128,9 +137,7 @@ fn mine(locality: &EnvoyLocality) -> Locality {
 }
 
 fn covers(area: &Area, locality: &Locality) -> bool {
-    let any_or = |part: &Option<std::sync::Arc<str>>, is: &str| {
-        part.as_deref().is_none_or(|part| part == is)
-    };
+    let any_or = |part: &Option<Arc<str>>, is: &str| part.as_deref().is_none_or(|part| part == is);
     any_or(&area.region, &locality.region)
         && any_or(&area.zone, &locality.zone)
         && any_or(&area.sub_zone, &locality.sub_zone)

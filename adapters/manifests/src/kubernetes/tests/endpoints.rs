@@ -86,6 +86,7 @@ fn all_of_a_slice_is_read() {
         },
         hostname: Some("web-0".into()),
         node: Some("node-1".into()),
+        for_zones: Some(["eu-1b".into()].into()),
         workload: pod("shop", "web-0"),
         ..endpoint("10.0.0.1")
     };

@@ -209,6 +209,18 @@ fn what_clients_prefer_is_a_field_or_an_annotation() {
     let distribution = |text: &str| json!({"trafficDistribution": text});
     check(json!({}), "", Preference::Any);
     check(distribution("PreferClose"), "", Preference::Zone);
+    for (annotation, mode, expected) in [
+        ("topology-mode", "Auto", Preference::Hints),
+        ("topology-aware-hints", "auto", Preference::Hints),
+        ("topology-mode", "Disabled", Preference::Any),
+    ] {
+        let annotations = json!({(format!("service.kubernetes.io/{annotation}")): mode});
+        let fields = json!({"metadata": {"annotations": annotations}, "spec": {}});
+        let Value::Service(service) = value(Kind::Service, "web", fields) else {
+            panic!("{annotation}");
+        };
+        assert_eq!(service.prefers, expected, "{annotation} {mode}");
+    }
     check(distribution("PreferSameZone"), "", Preference::Zone);
     check(
         distribution("PreferSameNode"),
