@@ -309,7 +309,7 @@ mod tests {
     fn unknown_names_are_answered_with_the_known_ones() {
         assert_eq!(
             parse("adz:info"),
-            Err("unknown scope \"adz\"; the scopes are default, ads, push, model, store, registry, consul, static, http, xdsproxy, sds, dns, libs and all".into())
+            Err("unknown scope \"adz\"; the scopes are default, ads, push, model, store, registry, kube, status, consul, static, http, xdsproxy, sds, dns, libs and all".into())
         );
         assert_eq!(
             parse("ads:verbose"),
