@@ -182,6 +182,9 @@ async fn away_for(time: Duration) {
     );
     says(&setting, true).await;
     setting.cluster.start_api_server().await.unwrap();
+    // The controllers were without it as well, and would let minutes pass before they ask again.
+    setting.cluster.stop_controllers().unwrap();
+    setting.cluster.start_controllers().unwrap();
     servers.push(setting.server("web-3", "web", "v1").await);
     client.only(web, host, &["web-1", "web-2", "web-3"]).await;
     says(&setting, false).await;
