@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use object::{
     EndpointPart, Kind, Meta, Object, ObjectKey, Origin, Problem, RegistryId, SetId, Severity,
-    Value,
+    Value, is_fatal,
 };
 pub use updates::{Closed, Need, Tx, Updates};
 pub(crate) use updates::{Command, Doubt, Envelope, Inlet, Op, Transaction};

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::registry::{Meta, Problem};
-use at::{Report, is_fatal};
+use crate::registry::{Meta, Problem, is_fatal};
+use at::Report;
 pub use check::check;
 pub(crate) use kinds::kind_of;
 pub use kinds::{RuleKind, kind, kinds};

@@ -64,10 +64,7 @@ pub(crate) async fn run(mesh: &Mesh, fleet: impl FnOnce(SocketAddr) -> Options) 
     let cluster = Cluster::start(&consul, "dc1", json!({}), work.path()).await?;
     fill(mesh, &cluster).await?;
     let binary = mesh.server.clone().map_or_else(discovery::binary, Ok)?;
-    let empty = work.path().join("none");
-    std::fs::create_dir(&empty).context("making an empty directory")?;
-    let options = discovery::Options::new(&binary, &empty, work.path())?
-        .arg("--registries", "Consul")
+    let options = discovery::Options::of(&binary, "Consul", work.path())?
         .arg("--consul-address", cluster.address().to_string());
     let began = Instant::now();
     let server = Discovery::start(options).await?;
@@ -147,11 +144,7 @@ async fn changes(
         let began = Instant::now();
         let moved = instance(index, 0, address(ELSEWHERE, index));
         put(cluster, &[moved]).await?;
-        let (times, versions) = fleet.seen().await?;
-        ensure!(
-            versions == 1,
-            "a change reached the clients in {versions} versions"
-        );
+        let times = fleet.seen().await?;
         let time = times.last().copied().unwrap_or(began);
         last.push((time - began).as_secs_f64() * 1000.0);
         sleep(SETTLE).await;

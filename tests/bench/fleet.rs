@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -128,8 +128,8 @@ impl Fleet {
         self.gather("the clients to look out").await.map(drop)
     }
 
-    /// When each client had acknowledged the watched load assignment, in which versions it came.
-    pub(crate) async fn seen(&mut self) -> Result<(Vec<Instant>, usize)> {
+    /// When each client had acknowledged the watched load assignment, which has to come to all in one version.
+    pub(crate) async fn seen(&mut self) -> Result<Vec<Instant>> {
         let (mut times, mut versions) = (Vec::new(), BTreeSet::new());
         for event in self.gather("the last client to get the change").await? {
             if let Event::Seen(mut some, mut more) = event {
@@ -138,7 +138,12 @@ impl Fleet {
             }
         }
         times.sort_unstable();
-        Ok((times, versions.len()))
+        let versions = versions.len();
+        ensure!(
+            versions == 1,
+            "a change reached the clients in {versions} versions"
+        );
+        Ok(times)
     }
 
     /// What has come since the start.

@@ -48,10 +48,7 @@ pub(crate) async fn run(mesh: &Mesh, fleet: impl FnOnce(SocketAddr) -> Options) 
     let cluster = KubeCluster::start(kube::Options::default()).await?;
     fill(mesh, &cluster).await?;
     let binary = mesh.server.clone().map_or_else(discovery::binary, Ok)?;
-    let empty = work.path().join("none");
-    std::fs::create_dir(&empty).context("making an empty directory")?;
-    let options = discovery::Options::new(&binary, &empty, work.path())?
-        .arg("--registries", "Kubernetes")
+    let options = discovery::Options::of(&binary, "Kubernetes", work.path())?
         .arg("--kubeconfig", cluster.kubeconfig());
     let began = Instant::now();
     let server = Discovery::start(options).await?;
@@ -192,11 +189,7 @@ async fn change(
         cluster.merge(slice).await?;
         anyhow::Ok(began.elapsed())
     };
-    let (answered, (times, versions)) = tokio::try_join!(writing, fleet.seen())?;
-    ensure!(
-        versions == 1,
-        "a change reached the clients in {versions} versions"
-    );
+    let (answered, times) = tokio::try_join!(writing, fleet.seen())?;
     let last = times.last().copied().unwrap_or(began);
     Ok((answered, last - began))
 }

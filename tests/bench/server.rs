@@ -271,8 +271,7 @@ async fn check(mode: Mode, resent: u64) {
 
     fleet.watch(&cluster_name(0)).await.unwrap();
     change.send(2).unwrap();
-    let (times, versions) = fleet.seen().await.unwrap();
-    assert_eq!((times.len(), versions), (5, 1));
+    assert_eq!(fleet.seen().await.unwrap().len(), 5);
 
     let before = fleet.totals().await.unwrap().received.resources;
     fleet.disconnect().await.unwrap();

@@ -41,8 +41,13 @@ pub struct Addresses {
 }
 
 impl Options {
-    /// The given binary on the static registry of `config_dir`, its log in `work`; free ports are chosen once, here.
+    /// The given binary on the static registry of `config_dir`, its log in `work`.
     pub fn new(binary: &Path, config_dir: &Path, work: &Path) -> Result<Self> {
+        Ok(Self::of(binary, "Static", work)?.arg("--config-dir", config_dir))
+    }
+
+    /// The given binary on these registries, its log in `work`; free ports are chosen once, here.
+    pub fn of(binary: &Path, registries: &str, work: &Path) -> Result<Self> {
         let addresses = Addresses {
             grpc: free_address()?,
             http: free_address()?,
@@ -51,13 +56,11 @@ impl Options {
         };
         let mut this = Self {
             binary: binary.to_owned(),
-            args: Vec::new(),
+            args: vec!["discovery".into()],
             log: work.join("discovery.log"),
             addresses,
         };
-        this.args
-            .extend(["discovery", "--registries", "Static", "--config-dir"].map(OsString::from));
-        this.args.push(config_dir.into());
+        this = this.arg("--registries", registries);
         for (flag, address) in [
             ("--grpc-addr", addresses.grpc),
             ("--http-addr", addresses.http),

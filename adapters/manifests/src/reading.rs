@@ -1,6 +1,6 @@
 //! From one text to objects of the mesh.
 
-use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Severity, Value};
+use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Value, is_fatal};
 use pilothouse_core::rules::{self, RuleKind, RuleSpec, Unreadable};
 
 use crate::kubernetes::{self, Names, Said};
@@ -20,9 +20,7 @@ pub struct Finding {
 impl Finding {
     /// Whether the object is not used. Otherwise it is, and its author should look at it.
     pub fn rejects(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        is_fatal(&self.problems)
     }
 }
 

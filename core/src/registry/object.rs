@@ -260,6 +260,13 @@ impl Problem {
     }
 }
 
+/// Whether any of these problems keeps the object from being used.
+pub fn is_fatal(problems: &[Problem]) -> bool {
+    problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {

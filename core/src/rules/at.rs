@@ -61,13 +61,6 @@ impl Report {
     }
 }
 
-/// Whether any of `problems` keeps the object from being used.
-pub(crate) fn is_fatal(problems: &[Problem]) -> bool {
-    problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
-}
-
 /// A place in an object: a field, an element of a list, an entry of a map.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At<'a> {
@@ -183,6 +176,7 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::is_fatal;
 
     #[test]
     fn paths_read_as_people_write_them() {

@@ -9,7 +9,7 @@ use super::resolve::{
 };
 use super::{RuleSpec, Unreadable, check, kind, kinds};
 use crate::model::{ClusterId, ServiceSource, Workload};
-use crate::registry::{Meta, Problem, Severity};
+use crate::registry::{Meta, Problem, is_fatal};
 
 const V1: &str = "networking.istio.io/v1";
 
@@ -393,12 +393,6 @@ fn changed() -> impl Strategy<Value = (&'static str, Value)> {
         }
         (kind, value)
     })
-}
-
-fn is_fatal(problems: &[Problem]) -> bool {
-    problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
 }
 
 fn selected() -> Workload {

@@ -62,10 +62,7 @@ pub(crate) async fn discovery_on(
 
 /// Discovery on the cluster behind an address.
 pub(crate) async fn discovery_at(address: &str, dir: &Path, flags: &[(&str, &str)]) -> Discovery {
-    let empty = dir.join("none");
-    std::fs::create_dir_all(&empty).unwrap();
-    let mut options = Options::new(binary().await, &empty, dir).unwrap();
-    options = options.arg("--registries", "Consul");
+    let mut options = Options::of(binary().await, "Consul", dir).unwrap();
     options = options.arg("--consul-address", address);
     for (flag, value) in flags {
         options = options.arg(flag, *value);

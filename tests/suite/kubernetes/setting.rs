@@ -15,10 +15,7 @@ pub(super) async fn discovery_on(
     dir: &Path,
     flags: &[(&str, &str)],
 ) -> Discovery {
-    let empty = dir.join("none");
-    std::fs::create_dir_all(&empty).unwrap();
-    let mut options = Options::new(binary().await, &empty, dir).unwrap();
-    options = options.arg("--registries", "Kubernetes");
+    let mut options = Options::of(binary().await, "Kubernetes", dir).unwrap();
     options = options.arg("--kubeconfig", cluster.kubeconfig());
     for (flag, value) in flags {
         options = options.arg(flag, *value);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pilothouse_core::model::{Address, Endpoint, Health, Locality, WorkloadKey};
-use pilothouse_core::registry::{EndpointPart, Meta, Problem, Severity, Value};
+use pilothouse_core::registry::{EndpointPart, Meta, Problem, Value, is_fatal};
 use serde::Deserialize;
 
 use super::decode::{List, Text, nullable};
@@ -104,10 +104,7 @@ pub(super) fn read(
     let mut problems = Vec::new();
     let numbers = written.ports.as_ref();
     let numbers = numbers.map(|written| ports::of_endpoints(written, "ports", &mut problems));
-    if problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
-    {
+    if is_fatal(&problems) {
         return Err(problems);
     }
     let mut endpoints = Vec::new();

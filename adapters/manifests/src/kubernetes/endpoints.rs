@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pilothouse_core::model::{Address, Endpoint, Health};
-use pilothouse_core::registry::{EndpointPart, Meta, Problem, Severity, Value};
+use pilothouse_core::registry::{EndpointPart, Meta, Problem, Value, is_fatal};
 use serde::Deserialize;
 
 use super::decode::{List, Text, nullable};
@@ -87,10 +87,7 @@ pub(super) fn read(
     let Ok(service) = service.map_err(|problem| problems.push(problem)) else {
         return Err(problems);
     };
-    if problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
-    {
+    if is_fatal(&problems) {
         return Err(problems);
     }
     Ok(Said {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pilothouse_core::model::{Cidr, Host, Preference, Resolution, Service, Visibility};
-use pilothouse_core::registry::{Meta, Problem, Severity, Value};
+use pilothouse_core::registry::{Meta, Problem, Value, is_fatal};
 use serde::Deserialize;
 
 use super::decode::{List, Text, Texts, nullable};
@@ -78,10 +78,7 @@ pub(super) fn read(
     else {
         return Err(problems);
     };
-    if problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
-    {
+    if is_fatal(&problems) {
         return Err(problems);
     }
     let selects = !is_alias && !spec.selector.is_empty();

@@ -11,8 +11,8 @@ use crate::mesh::{
     AccessLog, AccessLogEncoding, ClientCertificates, ExportTo, GatewayTopology, InboundPolicy,
     IngressController, IngressMode, MeshConfig, OutboundPolicy, ProxyDefaults,
 };
-use crate::registry::Problem;
-use crate::rules::at::{Report, is_fatal};
+use crate::registry::{Problem, is_fatal};
+use crate::rules::at::Report;
 use crate::rules::check;
 use crate::rules::spec::mesh_config::{
     ForwardClientCert, GatewayTopology as GatewayTopologySpec, IngressControllerMode,

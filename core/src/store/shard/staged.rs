@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Rejection;
 use crate::registry::{
-    Meta, Object, ObjectKey, Op, Origin, Problem, SetId, Severity, Transaction, Value,
+    Meta, Object, ObjectKey, Op, Origin, Problem, SetId, Transaction, Value, is_fatal,
 };
 use crate::rules::{self, RuleCheck, RuleSpec};
 
@@ -93,10 +93,7 @@ pub(super) fn stage(transaction: Transaction, checks: &[RuleCheck]) -> BTreeMap<
 
 /// Whether an object can be used in spite of these.
 fn only_warns(problems: &[Problem]) -> bool {
-    !problems.is_empty()
-        && problems
-            .iter()
-            .all(|problem| problem.severity == Severity::Warning)
+    !problems.is_empty() && !is_fatal(problems)
 }
 
 fn all_problems(meta: &Meta, rule: &RuleSpec, checks: &[RuleCheck]) -> Vec<Problem> {
@@ -116,10 +113,7 @@ impl Staged {
             btree_map::Entry::Vacant(entry) => entry.insert(Entry::default()),
             btree_map::Entry::Occupied(entry) => entry.into_mut(),
         };
-        if problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
-        {
+        if is_fatal(&problems) {
             entry.rejected = Some(Rejection {
                 at: object.origin,
                 problems,

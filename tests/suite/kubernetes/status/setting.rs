@@ -33,11 +33,8 @@ pub(in super::super) async fn discovery_of(
     dir: &Path,
     flags: &[&str],
 ) -> Discovery {
-    let empty = dir.join("none");
-    std::fs::create_dir_all(&empty).unwrap();
-    let options = Options::new(binary().await, &empty, dir).unwrap();
+    let options = Options::of(binary().await, "Kubernetes", dir).unwrap();
     let mut options = options
-        .arg("--registries", "Kubernetes")
         .arg("--kubeconfig", cluster.kubeconfig_of(user))
         .arg("--namespace", "istio-system");
     for flag in flags {
