@@ -171,7 +171,7 @@ fn service(n: usize) -> Object {
         publish_not_ready: false,
         prefers: Default::default(),
     };
-    object("Service", n, Value::Service(service))
+    object("Service", n, Value::from(service))
 }
 
 fn part(n: usize, round: usize) -> Object {

@@ -8,6 +8,7 @@ mod gateways;
 mod host_rules;
 mod ingresses;
 mod known;
+mod machines;
 mod providers;
 mod selector;
 mod sidecars;
@@ -23,8 +24,8 @@ use rpds::RedBlackTreeMapSync as Map;
 use serde::Serialize;
 
 use crate::model::{
-    ClusterId, Endpoint, Host, Namespace, NamespaceName, Network, NetworkId, Proxy, Service,
-    ServiceKey, Workload, WorkloadKey,
+    ClusterId, Endpoint, Host, Locality, Namespace, NamespaceName, Network, NetworkId, Proxy,
+    Service, ServiceKey, Workload, WorkloadKey,
 };
 use crate::registry::{Kind, ObjectKey, Origin, RegistryId};
 use crate::rules::{Resolved, RuleSpec};
@@ -83,6 +84,8 @@ pub struct Mesh {
     workloads: Map<(ClusterId, WorkloadKey), Arc<Workload>>,
     /// The workloads at an address: several where they share their machine's.
     addresses: Map<WorkloadAddress, Arc<[(ClusterId, WorkloadKey)]>>,
+    /// Where machines are, by cluster and name.
+    nodes: Map<(ClusterId, Arc<str>), Locality>,
     namespaces: Map<NamespaceName, Arc<Namespace>>,
     networks: Map<NetworkId, Arc<Network>>,
     rules: Map<ObjectKey, Arc<Rule>>,
@@ -394,6 +397,11 @@ impl Mesh {
             self.addresses
                 .insert_mut(address, ids.into_iter().collect());
         }
+    }
+
+    /// Says where a machine is.
+    pub fn set_node(&mut self, node: &(ClusterId, Arc<str>), locality: Option<Locality>) {
+        set(&mut self.nodes, node, locality);
     }
 
     /// Adds, replaces or removes a namespace.

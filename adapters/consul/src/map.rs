@@ -217,11 +217,11 @@ fn one(
         let name = format!("{name}.{}", naming.datacenter);
         mapped
             .objects
-            .push(object("Service", &name, Value::Service(other)));
+            .push(object("Service", &name, Value::from(other)));
     }
     mapped
         .objects
-        .push(object("Service", name, Value::Service(service)));
+        .push(object("Service", name, Value::from(service)));
     let part = EndpointPart {
         service: key,
         part: "".into(),
@@ -234,7 +234,7 @@ fn one(
         let name = format!("{}/{}", instance.node.node, instance.service.id);
         mapped
             .objects
-            .push(object("Instance", &name, Value::Workload(workload)));
+            .push(object("Instance", &name, Value::from(workload)));
     }
 }
 

@@ -15,7 +15,8 @@ impl Mesh {
         let Some(workload) = named else {
             return Cow::Borrowed(proxy);
         };
-        let is_nowhere = proxy.locality.is_empty() && !workload.locality.is_empty();
+        let there = self.locality_of(workload);
+        let is_nowhere = proxy.locality.is_empty() && !there.is_empty();
         let is_unlabelled = workload.labels.is_empty() || workload.labels == proxy.labels;
         if is_unlabelled && !is_nowhere {
             return Cow::Borrowed(proxy);
@@ -25,7 +26,7 @@ impl Mesh {
             known.labels = workload.labels.clone();
         }
         if is_nowhere {
-            known.locality = workload.locality.clone();
+            known.locality = there.clone();
         }
         Cow::Owned(known)
     }

@@ -186,17 +186,29 @@ pub enum Value {
     /// A namespace with its labels.
     Namespace(Namespace),
     /// A service of the platform's own.
-    Service(Service),
+    Service(Arc<Service>),
     /// Some of a service's endpoints.
     Endpoints(EndpointPart),
     /// Something that runs.
-    Workload(Workload),
+    Workload(Arc<Workload>),
     /// A machine that workloads run on.
     Node(Node),
     /// A network and its entrances.
     Network(Network),
     /// A rule, as written.
     Rule(RuleSpec),
+}
+
+impl From<Service> for Value {
+    fn from(service: Service) -> Self {
+        Self::Service(Arc::new(service))
+    }
+}
+
+impl From<Workload> for Value {
+    fn from(workload: Workload) -> Self {
+        Self::Workload(Arc::new(workload))
+    }
 }
 
 /// Some of a service's endpoints: a slice. The store joins the parts of one service.

@@ -24,12 +24,12 @@ use serde::Serialize;
 
 use super::shard::Effect;
 use crate::mesh::{Mesh, MeshConfig, Source, Touched};
-use crate::model::{ClusterId, NamespaceName, NetworkId, ServiceKey, WorkloadKey};
+use crate::model::{ClusterId, NamespaceName, NetworkId, ServiceKey, ServiceSource, WorkloadKey};
 use crate::registry::{Object, ObjectKey, RegistryId, Value};
 use crate::status::StatusHandle;
 
 /// A workload in the whole mesh.
-type WorkloadId = (ClusterId, WorkloadKey);
+type WorkloadId = Arc<(ClusterId, WorkloadKey)>;
 
 /// A machine in the whole mesh.
 type NodeId = (ClusterId, Arc<str>);
@@ -137,12 +137,6 @@ impl Join {
         if before.trust_domain != config.trust_domain {
             let rules = self.mesh.rules().map(|rule| rule.meta.key.clone());
             self.due.rules.extend(rules);
-            let accounts = self
-                .mesh
-                .workloads()
-                .filter(|workload| workload.service_account.is_some());
-            let ids = accounts.map(|workload| (workload.cluster.clone(), workload.key.clone()));
-            self.due.workloads.extend(ids);
         }
         if before.cluster_local != config.cluster_local {
             let services = self.mesh.services().map(|service| service.key.clone());
@@ -150,6 +144,15 @@ impl Join {
         }
         let before = Arc::clone(before);
         self.mesh.set_config(config);
+        if before.trust_domain != self.mesh.config().trust_domain {
+            let by_account = self.mesh.workloads().filter(|workload| {
+                workload.identity.is_none() && workload.service_account.is_some()
+            });
+            let by_account: Vec<_> = by_account.cloned().collect();
+            by_account
+                .iter()
+                .for_each(|workload| self.workload_has_moved(workload));
+        }
         self.report_all_routing(&before);
         self.note_all_ingresses(&before);
         self.touched.config = true;
@@ -187,7 +190,7 @@ impl Join {
         match &object.value {
             Value::Namespace(_) | Value::Network(_) => self.put_platform(source, object),
             Value::Service(service) => {
-                let service = Arc::new(service.clone());
+                let service = Arc::clone(service);
                 self.declare_service(source, service);
             }
             Value::Node(node) => {
@@ -200,9 +203,13 @@ impl Join {
                 self.put_part(source, key, services::Part::Object(object));
             }
             Value::Workload(workload) => {
-                let id = workloads::id(&source.registry, workload);
-                let claim = workloads::Claim::of_platform(object);
-                self.declare_workload(source, id, claim);
+                let workload = workloads::in_cluster(workload, &source.registry);
+                let claim = workloads::Claim {
+                    by: ServiceSource::Platform,
+                    created: object.meta.created,
+                    workload,
+                };
+                self.declare_workload(source, claim);
             }
             Value::Rule(_) => self.put_rule(source, object),
         }

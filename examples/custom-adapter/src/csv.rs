@@ -51,7 +51,7 @@ pub(crate) fn parse(name: &str, lines: &[(usize, &str)]) -> Result<[Value; 2], P
     };
     let service = Service::new(key.clone(), ports.into_values().collect());
     Ok([
-        Value::Service(service),
+        Value::from(service),
         Value::Endpoints(EndpointPart {
             service: key,
             part: "csv".into(),

@@ -132,7 +132,7 @@ mod tests {
         Object {
             meta: Meta::new("Service", "shop", host),
             origin: Origin::new("test"),
-            value: Value::Service(Service::new(key, Vec::<ServicePort>::new())),
+            value: Value::from(Service::new(key, Vec::<ServicePort>::new())),
         }
     }
 

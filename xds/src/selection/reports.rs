@@ -207,7 +207,7 @@ impl Seeker<'_> {
         Own {
             namespace: self.proxy.namespace.as_str().into(),
             principal: workload
-                .and_then(|workload| workload.identity.clone())
+                .and_then(|workload| self.mesh.identity_of(workload))
                 .map_or_else(|| "unknown".into(), |identity| identity.to_string().into()),
             app: text(&["app"], "unknown"),
             version: text(&["version"], "unknown"),

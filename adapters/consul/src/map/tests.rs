@@ -237,7 +237,7 @@ fn an_instance_is_a_workload() {
         .objects
         .iter()
         .filter_map(|object| match &object.value {
-            Value::Workload(workload) => Some(workload),
+            Value::Workload(workload) => Some(&**workload),
             _ => None,
         })
         .collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pilothouse_core::model::NamespaceName;
+use pilothouse_core::model::{ClusterId, NamespaceName};
 use pilothouse_core::registry::{self, Meta, Object, ObjectKey, Origin, Problem, Value};
 use pilothouse_core::rules::{RuleSpec, Unreadable};
 use pilothouse_manifests::kubernetes::{self, Names, Said};
@@ -152,9 +152,12 @@ impl Converter {
             Err(problems) => Means::Bad(origin, problems),
             Ok(Said { value: None, .. }) => Means::Nothing,
             Ok(Said {
-                value: Some(value),
+                value: Some(mut value),
                 warnings,
             }) => {
+                if let Value::Workload(workload) = &mut value {
+                    Arc::make_mut(workload).cluster = ClusterId::new(Arc::clone(&self.cluster));
+                }
                 let object = Object {
                     meta,
                     origin,

@@ -96,7 +96,7 @@ pub(super) fn read(meta: &Meta, written: &Written<'_>) -> Said {
         "" => DEFAULT_ACCOUNT,
         named => named,
     };
-    Said::value(Value::Workload(Workload {
+    Said::value(Value::from(Workload {
         key: WorkloadKey {
             namespace: meta.key.namespace.clone(),
             name: Arc::clone(&meta.key.name),

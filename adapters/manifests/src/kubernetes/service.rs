@@ -100,7 +100,7 @@ pub(super) fn read(
         ..Service::new(key, ports)
     };
     Ok(Said {
-        value: Some(Value::Service(service)),
+        value: Some(Value::from(service)),
         warnings: problems,
     })
 }

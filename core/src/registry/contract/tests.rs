@@ -213,7 +213,7 @@ impl MemoryRegistry {
             endpoints,
         };
         [
-            ("Service", Value::Service(service)),
+            ("Service", Value::from(service)),
             ("Endpoints", Value::Endpoints(part)),
         ]
         .map(|(kind, value)| Object {

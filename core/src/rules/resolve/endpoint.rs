@@ -7,7 +7,8 @@ use crate::model::{
     Workload,
 };
 
-/// The endpoint that `workload` is of `service`, whose selector it meets. It has its own port numbers where it names them, the
+/// The endpoint that `workload` is of `service`, whose selector it meets, as far as these two say it (see
+/// [`Mesh::locality_of`](crate::mesh::Mesh::locality_of) and [`Mesh::identity_of`](crate::mesh::Mesh::identity_of)). It has its own port numbers where it names them, the
 /// service's target ports otherwise; where both are a platform's, it has the target ports, by number or by its own names. `None` if it has no address that such a service can use: proxies resolve names only
 /// for services that are resolved by DNS, and sockets only for others.
 pub fn endpoint_of(

@@ -30,20 +30,6 @@ impl Table {
     fn locality(&self, id: &NodeId) -> Option<&Locality> {
         self.said.get(id)?.values().next()
     }
-
-    /// `own`, the locality of something, or that of the machine it runs on where it does not say the region.
-    pub(super) fn complete<'a>(
-        &'a self,
-        own: &'a Locality,
-        cluster: &ClusterId,
-        node: Option<&Arc<str>>,
-    ) -> &'a Locality {
-        if !own.region.is_empty() {
-            return own;
-        }
-        let known = node.and_then(|node| self.locality(&(cluster.clone(), Arc::clone(node))));
-        known.filter(|known| !known.is_empty()).unwrap_or(own)
-    }
 }
 
 impl Join {
@@ -63,11 +49,14 @@ impl Join {
         }
     }
 
-    /// What runs on machines that have come, gone or moved is due.
+    /// What runs on machines that have come, gone or moved is touched, unless it says itself where it is; its endpoints are due.
     pub(super) fn settle_nodes(&mut self) {
         let due = mem::take(&mut self.due.nodes);
         if due.is_empty() {
             return;
+        }
+        for id in &due {
+            self.mesh.set_node(id, self.nodes.locality(id).cloned());
         }
         let on = |cluster: &ClusterId, node: &Option<Arc<str>>| {
             let id = node
@@ -75,13 +64,10 @@ impl Join {
                 .map(|node| (cluster.clone(), Arc::clone(node)));
             id.is_some_and(|id| due.contains(&id))
         };
-        let workloads = self
-            .mesh
-            .workloads()
-            .filter(|workload| on(&workload.cluster, &workload.node));
-        let workloads: BTreeSet<_> = workloads
-            .map(|workload| (workload.cluster.clone(), workload.key.clone()))
-            .collect();
+        let workloads = self.mesh.workloads().filter(|workload| {
+            workload.locality.region.is_empty() && on(&workload.cluster, &workload.node)
+        });
+        let workloads: Vec<_> = workloads.cloned().collect();
         let services = self.mesh.services().filter(|service| {
             let endpoints = self.mesh.endpoints(&service.key).into_iter();
             endpoints
@@ -89,7 +75,9 @@ impl Join {
                 .any(|endpoint| on(&endpoint.cluster, &endpoint.node))
         });
         let services: BTreeSet<_> = services.map(|service| service.key.clone()).collect();
-        self.due.workloads.extend(workloads);
+        workloads
+            .iter()
+            .for_each(|workload| self.workload_has_moved(workload));
         self.due.endpoints.extend(services);
     }
 }

@@ -12,9 +12,9 @@ use foldhash::fast::RandomState;
 
 use super::Join;
 use super::services::Part;
-use super::workloads::{self, Claim};
+use super::workloads::Claim;
 use crate::mesh::{Rule, Source};
-use crate::model::{AutomaticAddress, ClusterId, Host, ServiceKey};
+use crate::model::{AutomaticAddress, ClusterId, Host, ServiceKey, ServiceSource};
 use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
 use crate::rules::{self, Resolved, RuleSpec, resolve};
 use crate::status::{Contest, Lost, NotSupported};
@@ -142,10 +142,12 @@ impl Join {
         }
         if let RuleSpec::WorkloadEntry(entry) = &rule.spec {
             let workload = resolve::workload(&rule.meta, entry, &cluster, &trust_domain);
-            let id = workloads::id(&by.registry, &workload);
-            declared.workload = Some(id.clone());
-            let claim = Claim::of_rule(&rule.meta, Arc::new(workload));
-            self.declare_workload(by, id, claim);
+            let claim = Claim {
+                by: ServiceSource::Rule,
+                created: rule.meta.created,
+                workload: Arc::new(workload),
+            };
+            declared.workload = Some(self.declare_workload(by, claim));
         }
         declared
     }

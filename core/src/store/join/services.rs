@@ -264,6 +264,8 @@ impl Join {
                 let Some(mut endpoint) = resolve::endpoint_of(declared, workload, kind) else {
                     continue;
                 };
+                endpoint.locality = self.mesh.locality_of(workload).clone();
+                endpoint.identity = self.mesh.identity_of(workload);
                 fit.apply(&mut endpoint);
                 sources.insert(by.clone());
                 ranked.push((claims.united.len() + rank, endpoint));
@@ -299,10 +301,11 @@ impl Join {
         };
         endpoint.labels = endpoint.labels.over(&workload.labels);
         if endpoint.identity.is_none() {
-            endpoint.identity.clone_from(&workload.identity);
+            endpoint.identity = self.mesh.identity_of(workload);
         }
-        if endpoint.locality.region.is_empty() && !workload.locality.is_empty() {
-            endpoint.locality = workload.locality.clone();
+        let there = self.mesh.locality_of(workload);
+        if endpoint.locality.region.is_empty() && !there.is_empty() {
+            endpoint.locality = there.clone();
         }
         if endpoint.node.is_none() {
             endpoint.node.clone_from(&workload.node);
@@ -319,7 +322,7 @@ impl Join {
 
     /// Adds where its machine is, if the endpoint does not say it.
     fn join_node(&self, endpoint: &mut Endpoint) {
-        let known = self.nodes.complete(
+        let known = self.mesh.locality_on(
             &endpoint.locality,
             &endpoint.cluster,
             endpoint.node.as_ref(),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Join, WorkloadId, cluster};
 use crate::mesh::Source;
 use crate::model::{ServiceKey, ServiceSource, Workload};
-use crate::registry::{Meta, Object, RegistryId, Value};
+use crate::registry::RegistryId;
 use crate::status::{Contest, Lost};
 use crate::store::by_label::{ByLabel, Filed};
 use crate::store::few::Few;
@@ -17,61 +17,56 @@ use crate::store::few::Few;
 /// Who declares each, and where selectors find them.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    declared: HashMap<WorkloadId, Few<Source, Claim>, RandomState>,
+    declared: HashMap<WorkloadId, Declared, RandomState>,
     by_label: ByLabel<WorkloadId>,
-    /// Whose declaration is in force.
-    source: HashMap<WorkloadId, Source, RandomState>,
+}
+
+/// Everything of one name.
+#[derive(Debug, Default)]
+struct Declared {
+    claims: Few<Source, Claim>,
+    /// Whose claim is in force as of the last settling.
+    in_force: Option<Source>,
 }
 
 /// One declaration.
 #[derive(Debug)]
-pub(super) enum Claim {
-    /// A platform's, in place.
-    Platform(Arc<Object>),
-    /// A rule's.
-    Rule(Option<Timestamp>, Arc<Workload>),
+pub(super) struct Claim {
+    pub(super) by: ServiceSource,
+    pub(super) created: Option<Timestamp>,
+    pub(super) workload: Arc<Workload>,
 }
 
 impl Claim {
-    /// Of an object that is a workload.
-    pub(super) fn of_platform(object: Arc<Object>) -> Self {
-        Self::Platform(object)
-    }
-
-    pub(super) fn of_rule(meta: &Meta, workload: Arc<Workload>) -> Self {
-        Self::Rule(meta.created, workload)
-    }
-
     /// Its place among several of one name.
     fn rank(&self) -> (ServiceSource, Option<Timestamp>) {
-        match self {
-            Self::Platform(object) => (ServiceSource::Platform, object.meta.created),
-            Self::Rule(created, _) => (ServiceSource::Rule, *created),
-        }
+        (self.by, self.created)
     }
+}
 
-    fn workload(&self) -> Option<&Workload> {
-        match self {
-            Self::Rule(_, workload) => Some(workload),
-            Self::Platform(object) => match &object.value {
-                Value::Workload(workload) => Some(workload),
-                _ => None,
-            },
-        }
+/// A workload as the mesh knows it: of the cluster that it names, or of that of the registry it was read from.
+pub(super) fn in_cluster(workload: &Arc<Workload>, registry: &RegistryId) -> Arc<Workload> {
+    let cluster = cluster(&workload.cluster, registry);
+    if cluster == workload.cluster {
+        return Arc::clone(workload);
     }
+    Arc::new(Workload {
+        cluster,
+        ..Workload::clone(workload)
+    })
 }
 
 /// The identity of a workload that was read from `registry`.
 pub(super) fn id(registry: &RegistryId, workload: &Workload) -> WorkloadId {
-    (cluster(&workload.cluster, registry), workload.key.clone())
+    Arc::new((cluster(&workload.cluster, registry), workload.key.clone()))
 }
 
 impl Table {
     /// Whose declaration of a workload is in force, and of which kind it is.
     pub(super) fn source(&self, id: &WorkloadId) -> Option<(&Source, ServiceSource)> {
-        let source = self.source.get(id)?;
-        let (kind, _) = self.declared.get(id)?.get(source)?.rank();
-        Some((source, kind))
+        let declared = self.declared.get(id)?;
+        let source = declared.in_force.as_ref()?;
+        Some((source, declared.claims.get(source)?.by))
     }
 
     pub(super) fn by_label(&self) -> &ByLabel<WorkloadId> {
@@ -80,69 +75,59 @@ impl Table {
 }
 
 impl Join {
-    pub(super) fn declare_workload(&mut self, source: Source, id: WorkloadId, claim: Claim) {
-        self.workloads
-            .declared
-            .entry(id.clone())
-            .or_default()
-            .insert(source, claim);
-        self.due.workloads.insert(id);
+    /// Takes over what `source` declares; the result is the identity by which it takes it back.
+    pub(super) fn declare_workload(&mut self, source: Source, claim: Claim) -> WorkloadId {
+        let id = id(&source.registry, &claim.workload);
+        let entry = self.workloads.declared.entry(id);
+        let id = Arc::clone(entry.key());
+        entry.or_default().claims.insert(source, claim);
+        self.due.workloads.insert(Arc::clone(&id));
+        id
     }
 
     pub(super) fn undeclare_workload(&mut self, source: &Source, id: &WorkloadId) {
         if let Some(all) = self.workloads.declared.get_mut(id) {
-            all.remove(source);
+            all.claims.remove(source);
         }
         self.status.not_lost(source, &contest(id));
-        self.due.workloads.insert(id.clone());
+        self.due.workloads.insert(Arc::clone(id));
     }
 
     pub(super) fn settle_workload(&mut self, id: &WorkloadId) {
         self.work.workloads += 1;
-        let declared = self
-            .workloads
-            .declared
-            .get(id)
-            .into_iter()
-            .flat_map(Few::iter);
-        let first = declared.min_by_key(|(source, claim)| (claim.rank(), *source));
-        let (source, workload) = match first {
-            Some((source, claim)) => (Some(source.clone()), self.completed(id, claim)),
+        let Some(declared) = self.workloads.declared.get_mut(id) else {
+            return;
+        };
+        let first = declared
+            .claims
+            .iter()
+            .min_by_key(|(source, claim)| (claim.rank(), *source));
+        let (winner, workload) = match first {
+            Some((source, claim)) => (Some(source.clone()), Some(Arc::clone(&claim.workload))),
             None => (None, None),
         };
-        if let Some(winner) = &source {
-            for loser in self
-                .workloads
-                .declared
-                .get(id)
-                .into_iter()
-                .flat_map(Few::keys)
-            {
-                if loser == winner {
-                    self.status.not_lost(loser, &contest(id));
-                } else {
-                    let why = "of several workloads of one name and cluster the platform's own counts, then the oldest";
-                    self.status.lost(
-                        loser,
-                        Lost {
-                            over: contest(id),
-                            to: winner.clone(),
-                            at: None,
-                            why: why.into(),
-                        },
-                    );
-                }
-            }
-        } else {
+        for loser in declared.claims.keys() {
+            let Some(winner) = winner.as_ref().filter(|winner| *winner != loser) else {
+                self.status.not_lost(loser, &contest(id));
+                continue;
+            };
+            let why = "of several workloads of one name and cluster the platform's own counts, then the oldest";
+            let lost = Lost {
+                over: contest(id),
+                to: winner.clone(),
+                at: None,
+                why: why.into(),
+            };
+            self.status.lost(loser, lost);
+        }
+        let other_source = declared.in_force != winner;
+        if winner.is_none() {
             self.workloads.declared.remove(id);
+        } else {
+            declared.in_force = winner;
         }
         let before = self.mesh.workload(&id.0, &id.1).cloned();
-        let other_source = self.workloads.source.get(id) != source.as_ref();
-        match source {
-            Some(source) => self.workloads.source.insert(id.clone(), source),
-            None => self.workloads.source.remove(id),
-        };
-        if before.as_deref() == workload.as_deref() {
+        if before == workload {
             if let (true, Some(workload)) = (other_source, &workload) {
                 self.readers_are_due(workload);
             }
@@ -162,36 +147,14 @@ impl Join {
             self.readers_are_due(version);
         }
         self.mesh.set_workload(&id.0, &id.1, workload);
-        self.touched.workloads.insert(id.clone());
+        self.touched.workloads.insert((**id).clone());
     }
 
-    /// What a declaration says, with what follows from its machine and its service account.
-    fn completed(&self, id: &WorkloadId, claim: &Claim) -> Option<Arc<Workload>> {
-        let workload = claim.workload()?;
-        let (cluster, key) = id;
-        let locality = self
-            .nodes
-            .complete(&workload.locality, cluster, workload.node.as_ref());
-        let account = workload
-            .service_account
-            .as_ref()
-            .filter(|_| workload.identity.is_none());
-        if let Claim::Rule(_, shared) = claim
-            && account.is_none()
-            && *locality == workload.locality
-        {
-            return Some(Arc::clone(shared));
-        }
-        let trust_domain = &self.mesh.config().trust_domain;
-        let identity = account.map(|account| {
-            format!("spiffe://{trust_domain}/ns/{}/sa/{account}", key.namespace).into()
-        });
-        Some(Arc::new(Workload {
-            cluster: cluster.clone(),
-            locality: locality.clone(),
-            identity: identity.or_else(|| workload.identity.clone()),
-            ..workload.clone()
-        }))
+    /// What follows from others about a workload (see [`Mesh::locality_of`](crate::mesh::Mesh::locality_of)) has changed.
+    pub(super) fn workload_has_moved(&mut self, workload: &Workload) {
+        let id = (workload.cluster.clone(), workload.key.clone());
+        self.touched.workloads.insert(id);
+        self.readers_are_due(workload);
     }
 
     /// The services that select a workload, or have an endpoint where it is.

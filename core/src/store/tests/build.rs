@@ -60,7 +60,7 @@ pub(crate) fn a_service(name: &str) -> Service {
 }
 
 pub(crate) fn service(name: &str) -> Object {
-    object("Service", name, Value::Service(a_service(name)))
+    object("Service", name, Value::from(a_service(name)))
 }
 
 pub(crate) fn endpoint(ip: &str) -> Endpoint {
@@ -103,7 +103,7 @@ pub(crate) fn a_workload(name: &str, ip: &str, app: &str) -> Workload {
 }
 
 pub(crate) fn workload(name: &str, ip: &str, app: &str) -> Object {
-    object("Pod", name, Value::Workload(a_workload(name, ip, app)))
+    object("Pod", name, Value::from(a_workload(name, ip, app)))
 }
 
 /// A `ServiceEntry` of the host `NAME.shop` with port 80 and one endpoint.

@@ -23,7 +23,7 @@ async fn with(registries: &[(&str, Vec<Object>)]) -> Running {
 }
 
 fn platform(service: Service) -> Object {
-    object("Service", "web", Value::Service(service))
+    object("Service", "web", Value::from(service))
 }
 
 fn with_ports(ports: Vec<ServicePort>) -> Object {
@@ -353,7 +353,7 @@ async fn an_endpoint_takes_from_its_workload_what_it_does_not_say() {
     };
     let slice = object("Endpoints", "web", Value::Endpoints(value));
     // The pod may be known before its endpoint or after it.
-    let pod = object("Pod", "web-1", Value::Workload(pod));
+    let pod = object("Pod", "web-1", Value::from(pod));
     let before = with(&[("a", vec![service("web"), pod.clone(), slice.clone()])]).await;
     let after = with(&[("a", vec![service("web"), slice])]).await;
     let mut tx = after.registry("a").begin();
@@ -383,7 +383,7 @@ async fn an_endpoint_takes_from_its_workload_what_it_does_not_say() {
 async fn a_selector_finds_workloads_of_its_namespace_in_any_registry() {
     let mut elsewhere = workload("far", "10.0.0.9", "web");
     if let Value::Workload(workload) = &mut elsewhere.value {
-        workload.key.namespace = "other".into();
+        std::sync::Arc::make_mut(workload).key.namespace = "other".into();
     }
     let running = with(&[
         (

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::build::{a_service, a_workload, endpoint, key, object, part, workload_entry};
 use super::{Running, replace, start};
 use crate::mesh::MeshConfig;
-use crate::model::{Endpoint, Locality, Node, Service, ServicePort, Workload};
+use crate::model::{ClusterId, Endpoint, Locality, Node, Service, ServicePort, Workload};
 use crate::registry::{EndpointPart, Object, Value};
 
 fn node(name: &str, locality: &str) -> Object {
@@ -19,7 +19,7 @@ fn node(name: &str, locality: &str) -> Object {
 fn pod(name: &str, ip: &str, edit: impl FnOnce(&mut Workload)) -> Object {
     let mut workload = a_workload(name, ip, name);
     edit(&mut workload);
-    object("Pod", name, Value::Workload(workload))
+    object("Pod", name, Value::from(workload))
 }
 
 fn slice(endpoint: Endpoint) -> Object {
@@ -37,7 +37,7 @@ fn service(app: &str, port: ServicePort) -> Object {
         ports: vec![port],
         ..a_service("web")
     };
-    object("Service", "web", Value::Service(service))
+    object("Service", "web", Value::from(service))
 }
 
 async fn web(running: &Running) -> Vec<Endpoint> {
@@ -57,7 +57,7 @@ async fn each_alone(running: &Running, objects: &[Object]) {
 
 #[tokio::test(start_paused = true)]
 async fn where_a_machine_stands_is_where_its_endpoints_are() {
-    let plain = object("Service", "web", Value::Service(a_service("web")));
+    let plain = object("Service", "web", Value::from(a_service("web")));
     let of_pod = pod("web", "10.0.0.1", |pod| pod.node = Some("m1".into()));
     let at = |node: &str, locality: &str| Endpoint {
         node: Some(node.into()),
@@ -85,9 +85,15 @@ async fn where_a_machine_stands_is_where_its_endpoints_are() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_moves_or_goes_takes_them_along() {
     let running = start();
-    let plain = object("Service", "web", Value::Service(a_service("web")));
+    let plain = object("Service", "web", Value::from(a_service("web")));
     let of_pod = pod("web", "10.0.0.1", |pod| pod.node = Some("m1".into()));
-    each_alone(&running, &[plain, part("web", "0", &["10.0.0.1"]), of_pod]).await;
+    let says_itself = pod("other", "10.0.0.2", |pod| {
+        pod.node = Some("m1".into());
+        pod.locality = Locality::parse("us/c");
+    });
+    let objects = [plain, part("web", "0", &["10.0.0.1"]), of_pod, says_itself];
+    each_alone(&running, &objects).await;
+    let mut changes = running.handle.subscribe();
     for (machine, expected) in [("eu/a", "eu/a"), ("us/b", "us/b"), ("", "")] {
         let said = if machine.is_empty() {
             vec![]
@@ -96,6 +102,17 @@ async fn a_machine_that_moves_or_goes_takes_them_along() {
         };
         replace(&running.registry("east"), "nodes", said).await;
         assert_eq!(web(&running).await[0].locality, Locality::parse(expected));
+        let change = changes.take().unwrap();
+        let touched: Vec<_> = change.touched.workloads.iter().collect();
+        assert_eq!(
+            touched,
+            [&(
+                ClusterId::from("east"),
+                a_workload("web", "10.0.0.1", "web").key
+            )]
+        );
+        let moved = change.mesh.workload(&touched[0].0, &touched[0].1).unwrap();
+        assert_eq!(*change.mesh.locality_of(moved), Locality::parse(expected));
     }
 }
 
@@ -107,7 +124,7 @@ async fn an_identity_is_made_of_account_and_trust_domain() {
             pod.service_account = Some(account.into())
         })
     };
-    let plain = object("Service", "web", Value::Service(a_service("web")));
+    let plain = object("Service", "web", Value::from(a_service("web")));
     each_alone(
         &running,
         &[plain, part("web", "0", &["10.0.0.1"]), with_account("shop")],
@@ -183,7 +200,7 @@ async fn a_platform_service_has_the_workloads_it_selects_unless_endpoints_are_st
 
 #[tokio::test(start_paused = true)]
 async fn a_named_pod_says_which_network_its_endpoint_is_on() {
-    let plain = object("Service", "web", Value::Service(a_service("web")));
+    let plain = object("Service", "web", Value::from(a_service("web")));
     let named = Endpoint {
         workload: Some(a_workload("web-1", "10.0.0.1", "web").key),
         ..endpoint("10.0.0.1")

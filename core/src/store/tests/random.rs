@@ -82,7 +82,7 @@ fn objects() -> impl Strategy<Value = Object> {
         object(
             "Service",
             name,
-            Value::Service(Service {
+            Value::from(Service {
                 ports: vec![port],
                 workload_selector: app.map(|app| Labels::from_iter([("app", app)])),
                 ..a_service(name)
@@ -95,6 +95,7 @@ fn objects() -> impl Strategy<Value = Object> {
         (names(), ips(), apps(), prop::option::of(names())).prop_map(|(name, ip, app, node)| {
             let mut object = workload(name, ip, app);
             if let Value::Workload(workload) = &mut object.value {
+                let workload = Arc::make_mut(workload);
                 workload.node = node.map(Into::into);
                 workload.service_account = node.map(Into::into);
             }
@@ -157,7 +158,7 @@ fn objects() -> impl Strategy<Value = Object> {
         object.meta.generation = generation;
         object.origin = origin(&format!("v{generation}"));
         if let Value::Service(service) = &mut object.value {
-            service.created = object.meta.created;
+            Arc::make_mut(service).created = object.meta.created;
         }
         object
     })
@@ -444,7 +445,7 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
             };
             match &object.value {
                 Value::Service(service) if service.key == key => {
-                    declared.insert(source, Arc::new(service.clone()));
+                    declared.insert(source, Arc::clone(service));
                 }
                 Value::Endpoints(part) if part.service == key => {
                     parts.push((source, part.endpoints.clone()))

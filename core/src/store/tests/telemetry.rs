@@ -126,7 +126,7 @@ async fn a_provider_that_is_missing_is_told_to_whoever_names_it() {
     let mut expected = others.to_vec();
     expected.insert(1, missing);
     assert_eq!(told(), expected);
-    let service = object("Service", "als", Value::Service(a_service("als")));
+    let service = object("Service", "als", Value::from(a_service("als")));
     replace(&updates, "als", vec![service]).await;
     running.handle.registries().await.unwrap();
     assert_eq!(told(), others);

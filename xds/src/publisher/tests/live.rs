@@ -115,7 +115,7 @@ fn service(host: &str, created: Option<i64>, addresses: &[&str]) -> Object {
     Object {
         meta: Meta::new("Service", "shop", host),
         origin: Origin::new("test"),
-        value: Value::Service(service),
+        value: Value::from(service),
     }
 }
 
@@ -135,7 +135,7 @@ fn part(host: &str, addresses: &[&str]) -> Object {
         meta: Meta::new("Endpoints", "shop", host),
         origin: Origin::new("test"),
         value: Value::Endpoints(EndpointPart {
-            service: service.key,
+            service: service.key.clone(),
             part: "1".into(),
             endpoints: endpoints.collect(),
         }),

@@ -1,5 +1,7 @@
 //! `Pod`, `Node` and `Namespace`.
 
+use std::sync::Arc;
+
 use pilothouse_core::model::{
     Address, Health, Labels, Locality, Namespace, Node, TlsMode, Workload, WorkloadKey,
 };
@@ -32,7 +34,7 @@ fn plain() -> Workload {
 
 fn pod(fields: Json) -> Workload {
     match value(Kind::Pod, "web-1", fields) {
-        Value::Workload(workload) => workload,
+        Value::Workload(workload) => Arc::unwrap_or_clone(workload),
         other => panic!("{other:?}"),
     }
 }

@@ -1,6 +1,7 @@
 //! `Service`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pilothouse_core::model::{
     Host, Preference, Protocol, Resolution, Service, ServiceKey, ServicePort, Visibility,
@@ -31,7 +32,7 @@ fn port(number: u16, name: &str, protocol: Protocol) -> ServicePort {
 /// A service of this spec, as far as it is not as any.
 fn service(spec: Json) -> Service {
     match value(Kind::Service, "web", json!({"spec": spec})) {
-        Value::Service(service) => service,
+        Value::Service(service) => Arc::unwrap_or_clone(service),
         other => panic!("{other:?}"),
     }
 }
@@ -97,7 +98,7 @@ fn all_of_a_service_is_read() {
             port(9000, "plain", Protocol::Http2),
         ])
     };
-    assert_eq!(value(Kind::Service, "web", text), Value::Service(expected));
+    assert_eq!(value(Kind::Service, "web", text), Value::from(expected));
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn the_domain_and_the_cluster_are_the_readers() {
         addresses: [("east".into(), vec!["10.96.0.1".parse().unwrap()])].into(),
         ..plain(vec![])
     };
-    assert_eq!(said.value, Some(Value::Service(expected)));
+    assert_eq!(said.value, Some(Value::from(expected)));
     assert_eq!(&*names.suffix("shop"), "shop.svc.mesh.example");
 }
 
