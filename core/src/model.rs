@@ -13,6 +13,7 @@ mod node;
 mod port;
 mod proxy;
 mod service;
+mod texts;
 mod workload;
 
 pub use address::{Address, Cidr, InvalidAddress};
@@ -31,4 +32,5 @@ pub use service::{
     AutomaticAddress, Location, Preference, Resolution, Service, ServiceKey, ServiceSource,
     Visibility,
 };
+pub use texts::Texts;
 pub use workload::{Workload, WorkloadKey};

@@ -143,7 +143,7 @@ fn read(kind: Kind, meta: &Meta, source: Source<'_>, names: &Names) -> Result<Sa
         Kind::Service => service::read(meta, &source.decode()?, names),
         Kind::EndpointSlice => endpoint_slice::read(meta, &source.decode()?, names),
         Kind::Endpoints => endpoints::read(meta, &source.decode()?, names),
-        Kind::Pod => Ok(pod::read(meta, &source.decode()?)),
+        Kind::Pod => Ok(pod::read(meta, &source.decode()?, names)),
     }
 }
 

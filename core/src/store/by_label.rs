@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::few::Few;
 use crate::model::{Labels, NamespaceName};
 
 /// Things that are filed under labels of a namespace.
@@ -14,7 +15,7 @@ pub(super) struct ByLabel<T> {
 struct Namespace<T> {
     /// Under no label.
     bare: BTreeSet<T>,
-    labelled: BTreeMap<String, BTreeMap<String, BTreeSet<T>>>,
+    labelled: BTreeMap<String, BTreeMap<String, Few<T, ()>>>,
 }
 
 impl<T: Ord + Clone> ByLabel<T> {
@@ -30,14 +31,14 @@ impl<T: Ord + Clone> ByLabel<T> {
                 .get_mut(key)
                 .and_then(|values| values.get_mut(value))
             {
-                things.insert(thing.clone());
+                things.insert(thing.clone(), ());
                 return;
             }
             let values = names.labelled.entry(key.to_owned()).or_default();
             values
                 .entry(value.to_owned())
                 .or_default()
-                .insert(thing.clone());
+                .insert(thing.clone(), ());
         });
     }
 
@@ -87,7 +88,7 @@ impl<T: Ord + Clone> ByLabel<T> {
         names
             .and_then(|names| names.labelled.get(key)?.get(value))
             .into_iter()
-            .flatten()
+            .flat_map(Few::keys)
     }
 }
 

@@ -24,7 +24,9 @@ use serde::Serialize;
 
 use super::shard::Effect;
 use crate::mesh::{Mesh, MeshConfig, Source, Touched};
-use crate::model::{ClusterId, NamespaceName, NetworkId, ServiceKey, ServiceSource, WorkloadKey};
+use crate::model::{
+    ClusterId, NamespaceName, NetworkId, ServiceKey, ServiceSource, Texts, WorkloadKey,
+};
 use crate::registry::{Object, ObjectKey, RegistryId, Value};
 use crate::status::StatusHandle;
 
@@ -46,6 +48,8 @@ pub(super) struct Join {
     workloads: workloads::Table,
     services: services::Table,
     automatic: automatic::Table,
+    /// Identities of workloads.
+    identities: Texts,
     status: StatusHandle,
     work: Work,
 }
@@ -87,6 +91,7 @@ impl Join {
             workloads: workloads::Table::default(),
             services: services::Table::default(),
             automatic: automatic::Table::default(),
+            identities: Texts::default(),
             status,
             work: Work::default(),
         }

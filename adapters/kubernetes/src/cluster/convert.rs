@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pilothouse_core::model::{ClusterId, NamespaceName};
+use pilothouse_core::model::{Labels, NamespaceName};
 use pilothouse_core::registry::{self, Meta, Object, ObjectKey, Origin, Problem, Value};
 use pilothouse_core::rules::{RuleSpec, Unreadable};
 use pilothouse_manifests::kubernetes::{self, Names, Said};
@@ -63,6 +63,8 @@ pub(super) struct Converter {
     place: Option<Arc<Place>>,
     /// Names of namespaces, with what completes short names there: most objects share theirs.
     known: Mutex<BTreeMap<Box<str>, Named>>,
+    /// The labels of the object before: those that one owner makes come one after the other, with the same.
+    last: Mutex<Labels>,
 }
 
 impl Converter {
@@ -91,6 +93,7 @@ impl Converter {
             names,
             selected,
             known: Mutex::default(),
+            last: Mutex::default(),
         }
     }
 
@@ -119,7 +122,7 @@ impl Converter {
         let (_, domain) = self.namespace(&raw.metadata.namespace);
         let mut meta = Meta {
             key,
-            labels: raw.metadata.labels.into(),
+            labels: self.labels(raw.metadata.labels),
             annotations: raw.metadata.annotations.into(),
             generation: raw.metadata.generation,
             created: raw.metadata.created,
@@ -152,12 +155,9 @@ impl Converter {
             Err(problems) => Means::Bad(origin, problems),
             Ok(Said { value: None, .. }) => Means::Nothing,
             Ok(Said {
-                value: Some(mut value),
+                value: Some(value),
                 warnings,
             }) => {
-                if let Value::Workload(workload) = &mut value {
-                    Arc::make_mut(workload).cluster = ClusterId::new(Arc::clone(&self.cluster));
-                }
                 let object = Object {
                     meta,
                     origin,
@@ -186,6 +186,15 @@ impl Converter {
     fn origin(&self, key: &ObjectKey, version: &str) -> Origin {
         let cluster = &self.cluster;
         Origin::new(format!("Kubernetes/{cluster} {key}@{version}"))
+    }
+
+    fn labels(&self, written: BTreeMap<String, String>) -> Labels {
+        let labels = Labels::from(written);
+        let mut last = self.last.lock();
+        if *last != labels {
+            *last = labels;
+        }
+        last.clone()
     }
 
     /// A namespace's name, and what completes short names there.

@@ -126,14 +126,16 @@ pub(super) fn read(
                     zone: (*one.zone).into(),
                     ..Locality::default()
                 },
+                cluster: names.cluster.clone(),
                 workload: one.target_ref.workload(meta),
                 hostname: present(&one.hostname),
-                node: present(&one.node_name),
-                for_zones: one.hints.zones(),
+                node: names.present(&one.node_name),
+                for_zones: one.hints.zones(names),
                 ..Endpoint::at(Address::Ip(ip))
             });
         }
     }
+    endpoints.shrink_to_fit();
     Ok(Said {
         value: Some(Value::Endpoints(EndpointPart {
             service,
@@ -173,10 +175,12 @@ impl Conditions {
 
 impl Hints<'_> {
     /// The zones by name, each once; `None` if none is named.
-    fn zones(&self) -> Option<Arc<[Arc<str>]>> {
+    fn zones(&self, names: &Names) -> Option<Arc<[Arc<str>]>> {
         let zones: BTreeSet<&str> = self.for_zones.iter().map(|(_, zone)| &*zone.name).collect();
-        let zones = zones.into_iter().filter(|zone| !zone.is_empty());
-        let zones: Arc<[Arc<str>]> = zones.map(Arc::from).collect();
+        let zones: Arc<[Arc<str>]> = zones
+            .into_iter()
+            .filter_map(|zone| names.present(zone))
+            .collect();
         (!zones.is_empty()).then_some(zones)
     }
 }

@@ -75,9 +75,10 @@ pub(super) fn read(
                 endpoints.push(Endpoint {
                     ports: numbers.clone(),
                     health,
+                    cluster: names.cluster.clone(),
                     workload: one.target_ref.workload(meta),
                     hostname: present(&one.hostname),
-                    node: present(&one.node_name),
+                    node: names.present(&one.node_name),
                     ..Endpoint::at(Address::Ip(ip))
                 });
             }
@@ -90,6 +91,7 @@ pub(super) fn read(
     if is_fatal(&problems) {
         return Err(problems);
     }
+    endpoints.shrink_to_fit();
     Ok(Said {
         value: Some(Value::Endpoints(EndpointPart {
             service,

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use pilothouse_core::model::{ClusterId, Host, ServiceKey};
+use pilothouse_core::model::{ClusterId, Host, ServiceKey, Texts};
 use pilothouse_core::registry::{Meta, Problem};
 
 /// The names of one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Names {
     /// What its services' names end with: `cluster.local` in `NAME.NAMESPACE.svc.cluster.local`.
     pub domain: Arc<str>,
-    /// Where its services' virtual addresses count; the empty cluster is everywhere.
+    /// The cluster itself: where its services' virtual addresses count, and its workloads are. The empty one is the registry's, with
+    /// addresses that count everywhere.
     pub cluster: ClusterId,
+    /// What many of its objects say alike.
+    texts: Texts,
 }
 
 impl Names {
@@ -20,6 +23,7 @@ impl Names {
         Self {
             domain: domain.into(),
             cluster: ClusterId::default(),
+            texts: Texts::default(),
         }
     }
 
@@ -35,6 +39,11 @@ impl Names {
     /// What short names of hosts in objects of this namespace are completed with ([`Meta::domain`]).
     pub fn suffix(&self, namespace: &str) -> Arc<str> {
         format!("{namespace}.svc.{}", self.domain).into()
+    }
+
+    /// A text that is there, shared with all objects that say it, too.
+    pub(super) fn present(&self, text: &str) -> Option<Arc<str>> {
+        (!text.is_empty()).then(|| self.texts.share(text))
     }
 
     /// The service that an object called `name` in the namespace of `meta` declares, or has the endpoints of.

@@ -3,14 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pilothouse_core::model::{Address, ClusterId, Health, Workload, WorkloadKey};
+use pilothouse_core::model::{Address, Health, Workload, WorkloadKey};
 use pilothouse_core::registry::{Meta, Value};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::decode::{List, Text, nullable};
-use super::endpoint_slice::present;
-use super::{Said, ports, topology};
+use super::{Names, Said, ports, topology};
 
 /// The account of a pod that names none.
 const DEFAULT_ACCOUNT: &str = "default";
@@ -83,7 +82,7 @@ struct Condition<'a> {
 }
 
 /// One that has run to its end is no workload: its address may be another's.
-pub(super) fn read(meta: &Meta, written: &Written<'_>) -> Said {
+pub(super) fn read(meta: &Meta, written: &Written<'_>, names: &Names) -> Said {
     let Written {
         metadata,
         spec,
@@ -101,13 +100,13 @@ pub(super) fn read(meta: &Meta, written: &Written<'_>) -> Said {
             namespace: meta.key.namespace.clone(),
             name: Arc::clone(&meta.key.name),
         },
-        cluster: ClusterId::default(),
+        cluster: names.cluster.clone(),
         network: topology::network(&meta.labels),
         addresses: status.addresses(),
         labels: meta.labels.clone(),
         locality: topology::of_pod(&meta.labels),
         identity: None,
-        service_account: Some(account.into()),
+        service_account: names.present(account),
         ports: ports::of_containers(spec.listening().flat_map(Container::ports)),
         weight: 1,
         health: if metadata.deletion_timestamp.is_some() {
@@ -118,7 +117,7 @@ pub(super) fn read(meta: &Meta, written: &Written<'_>) -> Said {
             Health::Unhealthy
         },
         tls_mode: topology::tls_mode(&meta.labels),
-        node: present(&spec.node_name),
+        node: names.present(&spec.node_name),
     }))
 }
 
@@ -149,6 +148,7 @@ impl Status<'_> {
             let address = text.parse::<IpAddr>().ok().map(Address::Ip);
             addresses.extend(address.filter(|address| !addresses.contains(address)));
         }
+        addresses.shrink_to_fit();
         addresses
     }
 

@@ -265,7 +265,7 @@ impl Join {
                     continue;
                 };
                 endpoint.locality = self.mesh.locality_of(workload).clone();
-                endpoint.identity = self.mesh.identity_of(workload);
+                endpoint.identity = self.identity_of(workload);
                 fit.apply(&mut endpoint);
                 sources.insert(by.clone());
                 ranked.push((claims.united.len() + rank, endpoint));
@@ -301,7 +301,7 @@ impl Join {
         };
         endpoint.labels = endpoint.labels.over(&workload.labels);
         if endpoint.identity.is_none() {
-            endpoint.identity = self.mesh.identity_of(workload);
+            endpoint.identity = self.identity_of(workload);
         }
         let there = self.mesh.locality_of(workload);
         if endpoint.locality.region.is_empty() && !there.is_empty() {
@@ -318,6 +318,11 @@ impl Join {
         endpoint
             .workload
             .get_or_insert_with(|| workload.key.clone());
+    }
+
+    fn identity_of(&self, workload: &Workload) -> Option<Arc<str>> {
+        let identity = self.mesh.identity_of(workload)?;
+        Some(self.identities.share(&identity))
     }
 
     /// Adds where its machine is, if the endpoint does not say it.
