@@ -231,11 +231,7 @@ impl Mesh {
     /// The rules in force of this kind and namespace: the oldest first (absent is oldest), then by name.
     pub fn rules_in(&self, kind: &'static str, namespace: &NamespaceName) -> Vec<&Arc<Rule>> {
         let (kind, namespace) = (Kind::new(kind), namespace.clone());
-        let first = ObjectKey {
-            kind: kind.clone(),
-            namespace: namespace.clone(),
-            name: "".into(),
-        };
+        let first = ObjectKey::new(kind.clone(), namespace.clone(), "");
         let all = self.rules.range(first..);
         let mut found: Vec<_> = all
             .take_while(|(key, _)| key.kind == kind && key.namespace == namespace)

@@ -6,7 +6,7 @@ mod endpoint;
 mod host;
 mod labels;
 mod locality;
-mod name;
+pub(crate) mod name;
 mod namespace;
 mod network;
 mod node;
@@ -21,7 +21,7 @@ pub use by_name::ByName;
 pub use endpoint::{Endpoint, EndpointPort, Health, TlsMode};
 pub use host::{Host, InvalidHost};
 pub use labels::Labels;
-pub use locality::Locality;
+pub use locality::{Locality, LocalityParts};
 pub use name::{ClusterId, NamespaceName, NetworkId};
 pub use namespace::Namespace;
 pub use network::{Network, NetworkGateway};
@@ -33,4 +33,4 @@ pub use service::{
     Visibility,
 };
 pub use texts::Texts;
-pub use workload::{Workload, WorkloadKey};
+pub use workload::{Workload, WorkloadKey, WorkloadKeyParts};

@@ -240,7 +240,7 @@ mod tests {
         let (first, second) = (readiness.guard("first"), readiness.guard("second"));
         drop(first);
         assert!(!readiness.is_ready());
-        assert_eq!(names(readiness.pending()), ["second".into()]);
+        assert_eq!(names(readiness.pending()), [Arc::from("second")]);
 
         tokio::time::advance(Duration::from_secs(3)).await;
         drop(second);
@@ -267,7 +267,7 @@ mod tests {
         drop(readiness.guard("first"));
         let _late = readiness.guard("late");
         assert!(readiness.is_ready());
-        assert_eq!(names(readiness.pending()), ["late".into()]);
+        assert_eq!(names(readiness.pending()), [Arc::from("late")]);
     }
 
     #[tokio::test]
@@ -284,7 +284,7 @@ mod tests {
         assert!(!readiness.is_ready());
         assert_eq!(
             names(readiness.pending()),
-            ["abandoned".into(), "panicking".into()]
+            ["abandoned", "panicking"].map(Arc::from)
         );
     }
 
@@ -297,14 +297,14 @@ mod tests {
         drop(once);
         twice.withdraw();
         assert!(readiness.is_ready());
-        assert_eq!(names(readiness.progress()), ["once".into()]);
+        assert_eq!(names(readiness.progress()), [Arc::from("once")]);
     }
 
     #[tokio::test]
     async fn the_last_one_knows_and_says_why_it_stays() {
         let readiness = Readiness::new();
         let (last, other) = (readiness.guard_at_last("last"), readiness.guard("other"));
-        assert_eq!(names(readiness.pending()), ["other".into()]);
+        assert_eq!(names(readiness.pending()), [Arc::from("other")]);
         tokio::select! {
             biased;
             () = last.is_last() => panic!("another is held"),

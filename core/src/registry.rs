@@ -26,8 +26,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use object::{
-    EndpointPart, Kind, Meta, Object, ObjectKey, Origin, Problem, RegistryId, SetId, Severity,
-    Value, is_fatal,
+    EndpointPart, Kind, Meta, Object, ObjectKey, ObjectKeyParts, Origin, Problem, RegistryId,
+    RegistryIdParts, SetId, Severity, Value, is_fatal,
 };
 pub use updates::{Closed, Need, Tx, Updates};
 pub(crate) use updates::{Command, Doubt, Envelope, Inlet, Op, Transaction};

@@ -17,10 +17,9 @@ mod labels;
 mod ports;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use pilothouse_core::model::{
-    Address, Endpoint, Host, Location, NamespaceName, Resolution, Service, ServiceKey,
+    Address, ClusterId, Endpoint, Host, Location, NamespaceName, Resolution, Service, ServiceKey,
 };
 use pilothouse_core::registry::{EndpointPart, Meta, Object, ObjectKey, Origin, Problem, Value};
 
@@ -36,7 +35,7 @@ pub struct Naming {
     /// Whether it is the one whose services are also called without it.
     pub is_local: bool,
     /// The cluster that endpoints and workloads are of.
-    pub cluster: Arc<str>,
+    pub cluster: ClusterId,
     /// The namespace of the mesh for services that are in none of Consul's.
     pub namespace: NamespaceName,
     /// Whether endpoints are reached by their `wan` addresses.

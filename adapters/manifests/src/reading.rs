@@ -1,5 +1,6 @@
 //! From one text to objects of the mesh.
 
+use pilothouse_core::model::NamespaceName;
 use pilothouse_core::registry::{Object, ObjectKey, Origin, Problem, Value, is_fatal};
 use pilothouse_core::rules::{self, RuleKind, RuleSpec, Unreadable};
 
@@ -176,7 +177,8 @@ enum Decoded {
 
 /// The one place that knows kinds: each source of them is asked in turn.
 fn decode(manifest: &mut Manifest<'_>, names: Option<&Names>) -> Decoded {
-    let kind = manifest.meta.key.kind.as_str();
+    let kind = manifest.meta.key.kind.clone();
+    let kind = kind.as_str();
     if let Some(names) = names
         && let Some(kind) = kubernetes::Kind::of(&manifest.api_version, kind)
     {
@@ -184,7 +186,7 @@ fn decode(manifest: &mut Manifest<'_>, names: Option<&Names>) -> Decoded {
     }
     let known = rules::kind(&manifest.api_version, kind);
     if known.is_some_and(RuleKind::is_cluster_scoped) {
-        manifest.meta.key.namespace = Default::default();
+        manifest.meta.key = manifest.meta.key.in_namespace(NamespaceName::default());
     } else {
         let namespace = manifest.meta.key.namespace.as_str();
         manifest.meta.domain = names.map(|names| names.suffix(namespace));
@@ -201,7 +203,7 @@ fn decode(manifest: &mut Manifest<'_>, names: Option<&Names>) -> Decoded {
 fn of_platform(manifest: &mut Manifest<'_>, kind: kubernetes::Kind, names: &Names) -> Decoded {
     let meta = &mut manifest.meta;
     if !kind.is_namespaced() {
-        meta.key.namespace = Default::default();
+        meta.key = meta.key.in_namespace(NamespaceName::default());
     }
     let said = kubernetes::read_fields(kind, meta, &manifest.fields, names);
     kind.trim(meta);

@@ -208,11 +208,11 @@ fn deleted(args: &DiffArgs) -> Vec<ObjectKey> {
             let known = known
                 .into_iter()
                 .find(|known| known.eq_ignore_ascii_case(kind));
-            Some(ObjectKey {
-                kind: Kind::new(known.unwrap_or(kind)),
-                namespace: args.namespace.as_str().into(),
-                name: name.as_str().into(),
-            })
+            Some(ObjectKey::new(
+                Kind::new(known.unwrap_or(kind)),
+                args.namespace.as_str().into(),
+                name.as_str(),
+            ))
         })
         .collect()
 }

@@ -118,11 +118,11 @@ fn gateways_of<'a>(
 ) -> Vec<(&'a crate::rules::resolve::Gateway, String)> {
     let named = rule.gateways.iter().filter_map(|one| match one {
         GatewayRef::Mesh => None,
-        GatewayRef::Named { namespace, name } => Some(ObjectKey {
-            kind: crate::registry::Kind::new("Gateway"),
-            namespace: namespace.clone(),
-            name: name.clone(),
-        }),
+        GatewayRef::Named { namespace, name } => Some(ObjectKey::new(
+            crate::registry::Kind::new("Gateway"),
+            namespace.clone(),
+            name.clone(),
+        )),
     });
     named
         .filter_map(|key| {

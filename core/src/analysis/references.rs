@@ -16,11 +16,7 @@ pub(super) fn gateways(scene: &Scene<'_>) -> Vec<Finding> {
             let GatewayRef::Named { namespace, name } = named else {
                 continue;
             };
-            let key = ObjectKey {
-                kind: Kind::new("Gateway"),
-                namespace: namespace.clone(),
-                name: name.clone(),
-            };
+            let key = ObjectKey::new(Kind::new("Gateway"), namespace.clone(), name.clone());
             if scene.mesh.rule(&key).is_none() {
                 let what = format!("there is no Gateway {namespace}/{name}");
                 findings.push(Finding::new(MISSING, &rule.key, "spec.gateways", what));
@@ -30,11 +26,11 @@ pub(super) fn gateways(scene: &Scene<'_>) -> Vec<Finding> {
             let HttpAction::Delegate(to) = &route.action else {
                 continue;
             };
-            let key = ObjectKey {
-                kind: Kind::new("VirtualService"),
-                namespace: to.namespace.clone(),
-                name: to.name.clone(),
-            };
+            let key = ObjectKey::new(
+                Kind::new("VirtualService"),
+                to.namespace.clone(),
+                to.name.clone(),
+            );
             if scene.mesh.rule(&key).is_none() {
                 let what = format!("there is no VirtualService {}/{}", to.namespace, to.name);
                 let path = format!("{}.delegate", route.place.field);

@@ -12,11 +12,7 @@ impl Mesh {
     /// The rules in force of this kind, by namespace and name.
     pub fn rules_of(&self, kind: &'static str) -> impl Iterator<Item = &Arc<Rule>> {
         let kind = Kind::new(kind);
-        let first = ObjectKey {
-            kind: kind.clone(),
-            namespace: NamespaceName::default(),
-            name: "".into(),
-        };
+        let first = ObjectKey::new(kind.clone(), NamespaceName::default(), "");
         let all = self.rules.range(first..);
         all.take_while(move |(key, _)| key.kind == kind)
             .map(|(_, rule)| rule)

@@ -317,11 +317,7 @@ impl Mesh {
         namespace: &'a NamespaceName,
         labels: &'a Labels,
     ) -> impl Iterator<Item = &'a ObjectKey> {
-        let first = ObjectKey {
-            kind: Kind::new(""),
-            namespace: NamespaceName::default(),
-            name: "".into(),
-        };
+        let first = ObjectKey::new(Kind::new(""), NamespaceName::default(), "");
         let all = self
             .host_rules
             .selecting

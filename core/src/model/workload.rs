@@ -5,13 +5,21 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::handle;
 use super::{
     Address, ByName, ClusterId, Health, Labels, Locality, NamespaceName, NetworkId, NodeId, TlsMode,
 };
 
-/// A workload's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct WorkloadKey {
+handle! {
+    /// A workload's name: a handle of one pointer, cheap to clone, shared by all who name the workload.
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    WorkloadKey of WorkloadKeyParts
+}
+
+/// What a [`WorkloadKey`] consists of.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkloadKeyParts {
     /// Its namespace.
     pub namespace: NamespaceName,
     /// Its name, unique in the namespace and cluster.
@@ -51,6 +59,12 @@ pub struct Workload {
 }
 
 impl WorkloadKey {
+    /// The workload of this name in the namespace.
+    pub fn new(namespace: NamespaceName, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        Self(Arc::new(WorkloadKeyParts { namespace, name }))
+    }
+
     /// Whether a proxy calls itself after it: `NAME.NAMESPACE`.
     pub fn names(&self, proxy: &NodeId) -> bool {
         let rest = proxy.name.strip_prefix(&*self.name);

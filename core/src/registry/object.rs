@@ -7,28 +7,37 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::name::{handle, name};
 use crate::model::{
-    AutomaticAddress, Endpoint, Host, Labels, Namespace, NamespaceName, Network, Node, Service,
-    ServiceKey, Workload,
+    AutomaticAddress, ClusterId, Endpoint, Host, Labels, Namespace, NamespaceName, Network, Node,
+    Service, ServiceKey, Workload,
 };
 use crate::rules::RuleSpec;
 
-/// A registry's identity: what kind of platform, and which one of that kind. Written `Kubernetes/east`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct RegistryId {
+handle! {
+    /// A registry's identity: what kind of platform, and which one of that kind. Written `Kubernetes/east`. A handle of one pointer:
+    /// cheap to clone, shared by all that was read from it.
+    #[derive(Serialize)]
+    #[serde(transparent)]
+    RegistryId of RegistryIdParts
+}
+
+/// What a [`RegistryId`] consists of.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RegistryIdParts {
     /// The platform, such as `Kubernetes`, `Consul` or `Static`.
     pub provider: Arc<str>,
     /// Which one: a cluster, a datacenter, or a name of the operator's choice.
-    pub cluster: Arc<str>,
+    pub cluster: ClusterId,
 }
 
 impl RegistryId {
     /// An identity of these two parts.
     pub fn new(provider: &str, cluster: &str) -> Self {
-        Self {
+        Self(Arc::new(RegistryIdParts {
             provider: provider.into(),
             cluster: cluster.into(),
-        }
+        }))
     }
 }
 
@@ -38,61 +47,50 @@ impl fmt::Display for RegistryId {
     }
 }
 
-/// The adapter's unit of replacement: `pods`, `health/web`, a file's path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct SetId(Arc<str>);
-
-impl SetId {
-    /// A set of this name.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(name.into())
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+name! {
+    /// The adapter's unit of replacement: `pods`, `health/web`, a file's path.
+    SetId
 }
 
-impl fmt::Display for SetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+name! {
+    /// A kind of object, such as `ServiceEntry` or `Pod`.
+    Kind
 }
 
-/// A kind of object, such as `ServiceEntry` or `Pod`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Kind(Arc<str>);
-
-impl Kind {
-    /// The kind of this name.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(name.into())
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+handle! {
+    /// An object's identity within the mesh. Written `Kind namespace/name`. A handle of one pointer: cheap to clone, shared by all
+    /// who name the object.
+    #[derive(Serialize)]
+    #[serde(transparent)]
+    ObjectKey of ObjectKeyParts
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// An object's identity within the mesh. Written `Kind namespace/name`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct ObjectKey {
+/// What an [`ObjectKey`] consists of.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ObjectKeyParts {
     /// What it is.
     pub kind: Kind,
     /// Where it belongs; empty for what belongs to no namespace.
     pub namespace: NamespaceName,
     /// What it is called.
     pub name: Arc<str>,
+}
+
+impl ObjectKey {
+    /// The object of this kind and name in the namespace.
+    pub fn new(kind: Kind, namespace: NamespaceName, name: impl Into<Arc<str>>) -> Self {
+        Self(Arc::new(ObjectKeyParts {
+            kind,
+            namespace,
+            name: name.into(),
+        }))
+    }
+
+    /// The object of the same kind and name in another namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: NamespaceName) -> Self {
+        Self::new(self.kind.clone(), namespace, Arc::clone(&self.name))
+    }
 }
 
 impl fmt::Display for ObjectKey {
@@ -131,11 +129,7 @@ impl Meta {
     /// Meta of an object without labels, annotations and times.
     pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
         Self {
-            key: ObjectKey {
-                kind: Kind::new(kind),
-                namespace: namespace.into(),
-                name: name.into(),
-            },
+            key: ObjectKey::new(Kind::new(kind), namespace.into(), name),
             labels: Labels::default(),
             annotations: Labels::default(),
             generation: 0,
@@ -146,27 +140,9 @@ impl Meta {
     }
 }
 
-/// Where an object stands, for people: a file and line, a key, a resource version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct Origin(Arc<str>);
-
-impl Origin {
-    /// A place as people write it, such as `mesh/reviews.yaml:12`.
-    pub fn new(place: impl Into<Arc<str>>) -> Self {
-        Self(place.into())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+name! {
+    /// Where an object stands, for people: a file and line such as `mesh/reviews.yaml:12`, a key, a resource version.
+    Origin
 }
 
 /// One object of a platform.

@@ -73,10 +73,7 @@ mod tests {
     use crate::store::tests::build::{a_service, endpoint};
 
     fn of(workload: &str, ip: &str) -> (usize, Endpoint) {
-        let key = WorkloadKey {
-            namespace: "shop".into(),
-            name: workload.into(),
-        };
+        let key = WorkloadKey::new("shop".into(), workload);
         let workload = (!workload.is_empty()).then_some(key);
         (
             0,

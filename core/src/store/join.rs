@@ -247,7 +247,7 @@ fn says_the_same(a: &Object, b: &Object) -> bool {
 /// The cluster that a value names, or that of the registry it came from.
 fn cluster(named: &ClusterId, registry: &RegistryId) -> ClusterId {
     if named.as_str().is_empty() {
-        ClusterId::new(Arc::clone(&registry.cluster))
+        registry.cluster.clone()
     } else {
         named.clone()
     }

@@ -269,17 +269,17 @@ fn scalar(value: &[u8]) -> Result<Option<String>, Malformed> {
 }
 
 fn read_locality(bytes: &[u8]) -> Result<Locality, Malformed> {
-    let mut locality = Locality::default();
+    let (mut region, mut zone, mut sub_zone) = Default::default();
     each_field(bytes, |tag, value| {
         match tag {
-            1 => locality.region = value.text()?.into(),
-            2 => locality.zone = value.text()?.into(),
-            3 => locality.sub_zone = value.text()?.into(),
+            1 => region = value.text()?,
+            2 => zone = value.text()?,
+            3 => sub_zone = value.text()?,
             _ => {}
         }
         Ok::<_, Malformed>(())
     })?;
-    Ok(locality)
+    Ok(Locality::new(region, zone, sub_zone))
 }
 
 /// An `Extension`: its name, whether it is disabled, and the messages that configure it.

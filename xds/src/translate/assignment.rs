@@ -420,10 +420,7 @@ mod tests {
     fn endpoints_say_who_they_are() {
         let found = localities(
             vec![with("unix:///run/a.sock", |e| {
-                e.workload = Some(WorkloadKey {
-                    namespace: "shop".into(),
-                    name: "a-1".into(),
-                });
+                e.workload = Some(WorkloadKey::new("shop".into(), "a-1"));
                 e.labels = [
                     ("service.istio.io/canonical-name", "a"),
                     ("service.istio.io/canonical-revision", "v1"),

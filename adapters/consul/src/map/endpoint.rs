@@ -42,17 +42,17 @@ pub(super) fn of(
     let meta = |key: &str| instance.service.meta.get(key).map(String::as_str);
     let account = || meta(ACCOUNT).map(|account| naming.identity(namespace, account));
     let identity = meta(IDENTITY).map(str::to_owned).or_else(account);
-    let workload = WorkloadKey {
-        namespace: namespace.clone(),
-        name: meta(WORKLOAD).map_or_else(|| called(instance).into(), Into::into),
-    };
+    let workload = WorkloadKey::new(
+        namespace.clone(),
+        meta(WORKLOAD).map_or_else(|| called(instance), str::to_owned),
+    );
     let endpoint = Endpoint {
         ports,
         health,
         weight,
         locality: locality(instance, naming),
         network: NetworkId::from(meta(NETWORK).unwrap_or_default()),
-        cluster: naming.cluster.as_ref().into(),
+        cluster: naming.cluster.clone(),
         labels: labels::of(instance),
         identity: identity.map(Into::into),
         workload: Some(workload.clone()),
@@ -120,11 +120,7 @@ fn locality(instance: &Instance, naming: &Naming) -> Locality {
         .as_ref()
         .or(instance.node.locality.as_ref())
     {
-        Some(said) => Locality {
-            region: said.region.as_str().into(),
-            zone: said.zone.as_str().into(),
-            sub_zone: "".into(),
-        },
+        Some(said) => Locality::new(said.region.as_str(), said.zone.as_str(), ""),
         None => Locality::parse(&naming.datacenter),
     }
 }

@@ -100,11 +100,7 @@ impl Converter {
     /// Which object these are the metadata of.
     pub(super) fn key(&self, metadata: &Metadata) -> ObjectKey {
         let (namespace, _) = self.namespace(&metadata.namespace);
-        ObjectKey {
-            kind: self.name.clone(),
-            namespace,
-            name: metadata.name.as_str().into(),
-        }
+        ObjectKey::new(self.name.clone(), namespace, metadata.name.as_str())
     }
 
     /// What is kept of an object.

@@ -228,7 +228,13 @@ fn label(registry: &RegistryId) -> String {
             '-'
         }
     };
-    let name: String = registry.cluster.chars().map(plain).take(63).collect();
+    let name: String = registry
+        .cluster
+        .as_str()
+        .chars()
+        .map(plain)
+        .take(63)
+        .collect();
     let ends = |c: char| !c.is_ascii_alphanumeric();
     name.trim_matches(ends).to_owned()
 }

@@ -114,11 +114,11 @@ pub(super) fn write(verdicts: &Verdicts) -> String {
 pub(super) fn read(text: &str) -> Verdicts {
     let lines: Vec<Line> = serde_json::from_str(text).unwrap_or_default();
     let entry = |line: Line| {
-        let key = ObjectKey {
-            kind: Kind::new(line.kind),
-            namespace: line.namespace.as_str().into(),
-            name: line.name.into(),
-        };
+        let key = ObjectKey::new(
+            Kind::new(line.kind),
+            line.namespace.as_str().into(),
+            line.name,
+        );
         (key, line.verdict)
     };
     lines.into_iter().take(OBJECTS).map(entry).collect()

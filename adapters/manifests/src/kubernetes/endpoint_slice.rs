@@ -1,6 +1,6 @@
 //! `EndpointSlice`: some of a service's endpoints, of one family of addresses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -108,7 +108,11 @@ pub(super) fn read(
         return Err(problems);
     }
     let mut endpoints = Vec::new();
+    // Several endpoints are in one zone: they share it.
+    let mut zones = BTreeMap::new();
     for (index, one) in written.endpoints.iter() {
+        let zone = zones.entry(&*one.zone);
+        let zone = zone.or_insert_with(|| Locality::new("", &*one.zone, ""));
         for (nth, text) in one.addresses.iter() {
             let Some(ip) = text.parse().ok().filter(|ip| fits(*ip)) else {
                 let path = format!("endpoints[{index}].addresses[{nth}]");
@@ -122,10 +126,7 @@ pub(super) fn read(
             endpoints.push(Endpoint {
                 ports: numbers.clone(),
                 health: one.conditions.health(),
-                locality: Locality {
-                    zone: (*one.zone).into(),
-                    ..Locality::default()
-                },
+                locality: zone.clone(),
                 cluster: names.cluster.clone(),
                 workload: one.target_ref.workload(meta),
                 hostname: present(&one.hostname),
@@ -188,11 +189,14 @@ impl Hints<'_> {
 impl TargetRef<'_> {
     /// The workload, if it is a pod.
     pub(super) fn workload(&self, meta: &Meta) -> Option<WorkloadKey> {
-        let namespace = Some(&*self.namespace).filter(|namespace| !namespace.is_empty());
-        (&*self.kind == "Pod" && !self.name.is_empty()).then(|| WorkloadKey {
-            namespace: namespace.map_or_else(|| meta.key.namespace.clone(), Into::into),
-            name: (*self.name).into(),
-        })
+        let own = &meta.key.namespace;
+        let namespace = match &*self.namespace {
+            "" => own.clone(),
+            namespace if namespace == own.as_str() => own.clone(),
+            namespace => namespace.into(),
+        };
+        (&*self.kind == "Pod" && !self.name.is_empty())
+            .then(|| WorkloadKey::new(namespace, &*self.name))
     }
 }
 

@@ -96,10 +96,7 @@ pub(super) fn read(meta: &Meta, written: &Written<'_>, names: &Names) -> Said {
         named => named,
     };
     Said::value(Value::from(Workload {
-        key: WorkloadKey {
-            namespace: meta.key.namespace.clone(),
-            name: Arc::clone(&meta.key.name),
-        },
+        key: WorkloadKey::new(meta.key.namespace.clone(), Arc::clone(&meta.key.name)),
         cluster: names.cluster.clone(),
         network: topology::network(&meta.labels),
         addresses: status.addresses(),

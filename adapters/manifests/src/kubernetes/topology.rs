@@ -23,11 +23,11 @@ const SUB_ZONE: [&str; 1] = ["topology.istio.io/subzone"];
 /// Where a node is.
 pub(super) fn of_node(labels: &Labels) -> Locality {
     let first = |names: &[&str]| names.iter().find_map(|name| labels.get(name));
-    Locality {
-        region: first(&REGION).unwrap_or_default().into(),
-        zone: first(&ZONE).unwrap_or_default().into(),
-        sub_zone: first(&SUB_ZONE).unwrap_or_default().into(),
-    }
+    Locality::new(
+        first(&REGION).unwrap_or_default(),
+        first(&ZONE).unwrap_or_default(),
+        first(&SUB_ZONE).unwrap_or_default(),
+    )
 }
 
 /// Where a pod says that it is. Values of labels have no slashes: dots stand for them, unless there are any.

@@ -15,11 +15,7 @@ pub(super) fn key(kind: &str, namespace: Option<&str>, name: &str) -> ObjectKey 
     let namespace = namespace
         .filter(|namespace| !namespace.is_empty())
         .unwrap_or(DEFAULT_NAMESPACE);
-    ObjectKey {
-        kind: Kind::new(kind),
-        namespace: namespace.into(),
-        name: name.into(),
-    }
+    ObjectKey::new(Kind::new(kind), namespace.into(), name)
 }
 
 /// `metadata`, as far as it can be read; `None` without a name.

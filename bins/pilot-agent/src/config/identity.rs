@@ -237,9 +237,6 @@ fn locality(text: &str) -> Locality {
     if text.contains('/') {
         Locality::parse(text)
     } else {
-        Locality {
-            zone: text.into(),
-            ..Locality::default()
-        }
+        Locality::new("", text, "")
     }
 }

@@ -259,10 +259,7 @@ fn every_spelling_of_the_original_is_accepted() {
         ("--locality eu", "//eu"),
     ] {
         let expected = match locality.strip_prefix("//") {
-            Some(zone) => Locality {
-                zone: zone.into(),
-                ..Locality::default()
-            },
+            Some(zone) => Locality::new("", zone, ""),
             None => Locality::parse(locality),
         };
         check(flag, |c| c.identity.locality.clone(), expected);

@@ -193,11 +193,9 @@ fn keys(list: &str) -> Result<Vec<ObjectKey>, Failure> {
         .map(|one| {
             let parts: Vec<_> = one.split('/').collect();
             match parts[..] {
-                [kind, namespace, name] => Ok(ObjectKey {
-                    kind: Kind::new(kind),
-                    namespace: namespace.into(),
-                    name: name.into(),
-                }),
+                [kind, namespace, name] => {
+                    Ok(ObjectKey::new(Kind::new(kind), namespace.into(), name))
+                }
                 _ => Err(Failure::wrong(format!(
                     "delete={one:?} is not KIND/NAMESPACE/NAME"
                 ))),

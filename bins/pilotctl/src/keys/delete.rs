@@ -39,11 +39,11 @@ pub async fn delete(args: DeleteArgs, out: &mut dyn Write) -> Result<u8> {
     let kind = known
         .map(|kind| kind.name)
         .find(|name| name.eq_ignore_ascii_case(&args.kind));
-    let key = ObjectKey {
-        kind: Kind::new(kind.unwrap_or(&args.kind)),
-        namespace: args.namespace.as_str().into(),
-        name: args.name.as_str().into(),
-    };
+    let key = ObjectKey::new(
+        Kind::new(kind.unwrap_or(&args.kind)),
+        args.namespace.as_str().into(),
+        args.name.as_str(),
+    );
     let Some(found) = stored.iter().find(|stored| stored.has(&key)) else {
         bail!("{key} is not below {}", args.store.consul_rules);
     };

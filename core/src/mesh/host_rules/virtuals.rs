@@ -140,11 +140,7 @@ pub(super) fn virtual_service(rule: &Arc<Rule>) -> Option<&Arc<VirtualService>> 
 
 /// The identity of the rule that is delegated to.
 pub(super) fn key(to: &DelegateRef) -> ObjectKey {
-    ObjectKey {
-        kind: Kind::new(KIND),
-        namespace: to.namespace.clone(),
-        name: to.name.clone(),
-    }
+    ObjectKey::new(Kind::new(KIND), to.namespace.clone(), to.name.clone())
 }
 
 fn age(rule: &Rule) -> Age {

@@ -285,10 +285,7 @@ fn protocols_come_from_the_field_then_the_name() {
 #[test]
 fn a_workload_entry_becomes_a_workload() {
     let expected = Workload {
-        key: WorkloadKey {
-            namespace: "shop".into(),
-            name: "it".into(),
-        },
+        key: WorkloadKey::new("shop".into(), "it"),
         cluster: "east".into(),
         network: "west".into(),
         addresses: vec![address("10.0.0.1")],

@@ -25,10 +25,7 @@ pub fn workload(
 ) -> Workload {
     let traits = Traits::of(spec, &meta.labels, &meta.key.namespace, trust_domain);
     Workload {
-        key: WorkloadKey {
-            namespace: meta.key.namespace.clone(),
-            name: Arc::clone(&meta.key.name),
-        },
+        key: WorkloadKey::new(meta.key.namespace.clone(), Arc::clone(&meta.key.name)),
         cluster: cluster.clone(),
         network: traits.network,
         addresses: address(spec).into_iter().collect(),

@@ -21,7 +21,7 @@ pub(super) struct Table {
 
 /// The identity of a machine that was read from this source.
 pub(super) fn id(source: &Source, node: &Node) -> NodeId {
-    let cluster = ClusterId::new(Arc::clone(&source.registry.cluster));
+    let cluster = source.registry.cluster.clone();
     (cluster, Arc::clone(&node.name))
 }
 

@@ -14,7 +14,7 @@ use super::Join;
 use super::services::Part;
 use super::workloads::Claim;
 use crate::mesh::{Rule, Source};
-use crate::model::{AutomaticAddress, ClusterId, Host, ServiceKey, ServiceSource};
+use crate::model::{AutomaticAddress, Host, ServiceKey, ServiceSource};
 use crate::registry::{Meta, Object, ObjectKey, RegistryId, Value};
 use crate::rules::{self, Resolved, RuleSpec, resolve};
 use crate::status::{Contest, Lost, NotSupported};
@@ -127,7 +127,7 @@ impl Join {
             services: Vec::new(),
             workload: None,
         };
-        let cluster = ClusterId::new(Arc::clone(&by.registry.cluster));
+        let cluster = by.registry.cluster.clone();
         let trust_domain = Arc::clone(&self.mesh.config().trust_domain);
         if let RuleSpec::ServiceEntry(entry) = &rule.spec {
             for (mut service, endpoints) in

@@ -83,10 +83,7 @@ pub(crate) fn part(of: &str, part: &str, ips: &[&str]) -> Object {
 
 pub(crate) fn a_workload(name: &str, ip: &str, app: &str) -> Workload {
     Workload {
-        key: WorkloadKey {
-            namespace: "shop".into(),
-            name: name.into(),
-        },
+        key: WorkloadKey::new("shop".into(), name),
         cluster: Default::default(),
         network: Default::default(),
         addresses: vec![Address::Ip(ip.parse().unwrap())],

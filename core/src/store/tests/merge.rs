@@ -8,7 +8,9 @@ use super::build::{
 };
 use super::{Running, replace, start};
 use crate::mesh::{MeshConfig, Source};
-use crate::model::{ClusterId, Endpoint, Network, NetworkGateway, Protocol, Service, ServicePort};
+use crate::model::{
+    ClusterId, Endpoint, Network, NetworkGateway, Protocol, Service, ServicePort, WorkloadKey,
+};
 use crate::registry::{EndpointPart, Object, RegistryId, Value};
 use crate::status::Contest;
 
@@ -117,7 +119,7 @@ async fn two_registries_with_the_same_ports_are_united() {
     let from: Vec<_> = mesh
         .sources(&key("web"))
         .iter()
-        .map(|s| (&*s.registry.cluster, s.object.kind.as_str()))
+        .map(|s| (s.registry.cluster.as_str(), s.object.kind.as_str()))
         .collect();
     assert_eq!(
         from,
@@ -232,7 +234,7 @@ async fn a_platform_goes_before_a_rule() {
 #[tokio::test(start_paused = true)]
 async fn different_namespaces_are_never_united() {
     let mut elsewhere = service_entry("web");
-    elsewhere.meta.key.namespace = "other".into();
+    elsewhere.meta.key = elsewhere.meta.key.in_namespace("other".into());
     let running = with(&[(
         "a",
         vec![service("web"), part("web", "1", &["10.0.0.1"]), elsewhere],
@@ -383,7 +385,7 @@ async fn an_endpoint_takes_from_its_workload_what_it_does_not_say() {
 async fn a_selector_finds_workloads_of_its_namespace_in_any_registry() {
     let mut elsewhere = workload("far", "10.0.0.9", "web");
     if let Value::Workload(workload) = &mut elsewhere.value {
-        std::sync::Arc::make_mut(workload).key.namespace = "other".into();
+        std::sync::Arc::make_mut(workload).key = WorkloadKey::new("other".into(), "far");
     }
     let running = with(&[
         (

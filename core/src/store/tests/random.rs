@@ -455,7 +455,7 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
                         .rule(&object.meta.key)
                         .is_some_and(|rule| rule.source == source) =>
                 {
-                    let cluster = id.cluster.as_ref().into();
+                    let cluster = id.cluster.clone();
                     let all = rules::resolve::services(
                         &object.meta,
                         entry,
@@ -486,11 +486,7 @@ fn endpoints_by_looking(mesh: &Mesh, store: &Store, name: &str) -> Vec<Endpoint>
     let mut ips = Vec::new();
     for (source, endpoints) in &parts {
         let service = crate::mesh::Source {
-            object: ObjectKey {
-                kind: Kind::new("Service"),
-                name: name.into(),
-                ..source.object.clone()
-            },
+            object: ObjectKey::new(Kind::new("Service"), source.object.namespace.clone(), name),
             registry: source.registry.clone(),
         };
         if !lost(source) && (declared.contains_key(source) || !lost(&service)) {
@@ -534,7 +530,7 @@ fn declared_by(workload: &Workload, store: &Store) -> (RegistryId, &'static str)
                 Value::Rule(RuleSpec::WorkloadEntry(_)) => (1, "WorkloadEntry"),
                 _ => continue,
             };
-            if meta.key.name == workload.key.name && *id.cluster == *workload.cluster.as_str() {
+            if meta.key.name == workload.key.name && id.cluster == workload.cluster {
                 all.push((place, meta.created, id.clone()));
             }
         }

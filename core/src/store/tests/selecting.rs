@@ -22,7 +22,7 @@ fn web(running: &Running) -> Vec<(String, String, String)> {
 }
 
 fn elsewhere(mut object: Object) -> Object {
-    object.meta.key.namespace = "bank".into();
+    object.meta.key = object.meta.key.in_namespace("bank".into());
     object
 }
 

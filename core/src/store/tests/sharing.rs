@@ -78,7 +78,7 @@ async fn what_endpoints_of_a_rule_have_alike_is_kept_once() {
         first.identity.as_ref().unwrap(),
         second.identity.as_ref().unwrap()
     ));
-    assert!(Arc::ptr_eq(&first.locality.region, &second.locality.region));
+    assert!(std::ptr::eq(&*first.locality, &*second.locality));
     let text = |labels: &Labels| labels.get("version").map(str::as_ptr);
     assert_eq!(text(&first.labels), text(&second.labels));
 }

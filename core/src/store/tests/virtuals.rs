@@ -8,7 +8,6 @@ use serde_json::{Value as Json, json};
 use super::build::object;
 use super::{replace, start};
 use crate::mesh::{MeshConfig, Source, VirtualServiceMerge};
-use crate::model::NamespaceName;
 use crate::registry::{Object, RegistryId, Value};
 use crate::rules::RuleSpec;
 use crate::status::Contest;
@@ -24,7 +23,7 @@ fn rule(namespace: &str, name: &str, second: i64, fields: &Json) -> Object {
     let (spec, problems) = RuleSpec::parse("networking.istio.io/v1", KIND, &spec).unwrap();
     assert_eq!(problems, []);
     let mut object = object(KIND, name, Value::Rule(spec));
-    object.meta.key.namespace = NamespaceName::from(namespace);
+    object.meta.key = object.meta.key.in_namespace(namespace.into());
     object.meta.created = Timestamp::from_second(second).ok();
     object
 }

@@ -38,7 +38,7 @@ fn by_zone(spread: &Spread, endpoint: &Endpoint) -> u32 {
 
 fn by_hint(spread: &Spread, endpoint: &Endpoint) -> u32 {
     let zone = &spread.client.locality.zone;
-    let for_others = |zones: &Arc<[Arc<str>]>| !zones.contains(zone);
+    let for_others = |zones: &Arc<[Arc<str>]>| !zones.iter().any(|one| **one == **zone);
     u32::from(endpoint.for_zones.as_ref().is_some_and(for_others))
 }
 
@@ -55,7 +55,7 @@ fn by_rule(spread: &Spread, endpoint: &Endpoint) -> u32 {
                 (true, true, true) => 0,
                 (true, true, false) => 1,
                 (true, false, _) => 2,
-                _ if regions.get(&here.region) == Some(&there.region) => 3,
+                _ if regions.get(here.region.as_str()).map(|to| &**to) == Some(&there.region) => 3,
                 _ => 4,
             }
         }
@@ -129,11 +129,11 @@ fn weight(locality: &LocalityLbEndpoints) -> u64 {
 }
 
 fn mine(locality: &EnvoyLocality) -> Locality {
-    Locality {
-        region: locality.region.as_str().into(),
-        zone: locality.zone.as_str().into(),
-        sub_zone: locality.sub_zone.as_str().into(),
-    }
+    Locality::new(
+        locality.region.as_str(),
+        locality.zone.as_str(),
+        locality.sub_zone.as_str(),
+    )
 }
 
 fn covers(area: &Area, locality: &Locality) -> bool {

@@ -97,9 +97,7 @@ fn path(key: &ObjectKey) -> String {
         true => ("networking.k8s.io", "ingress"),
         false => ("networking.istio.io", "virtual-service"),
     };
-    let ObjectKey {
-        namespace, name, ..
-    } = key;
+    let (namespace, name) = (&key.namespace, &key.name);
     format!("/apis/{group}/v1/namespaces/{namespace}/{kind}/{name}")
 }
 

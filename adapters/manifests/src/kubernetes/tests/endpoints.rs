@@ -37,10 +37,7 @@ fn ports(all: &[(&str, u16)]) -> Option<Arc<[EndpointPort]>> {
 }
 
 fn pod(namespace: &str, name: &str) -> Option<WorkloadKey> {
-    Some(WorkloadKey {
-        namespace: namespace.into(),
-        name: name.into(),
-    })
+    Some(WorkloadKey::new(namespace.into(), name))
 }
 
 fn slice(endpoints: Json) -> Json {
@@ -80,10 +77,7 @@ fn all_of_a_slice_is_read() {
     });
     let expected = Endpoint {
         ports: ports(&[("admin", 9000), ("http", 8080)]),
-        locality: Locality {
-            zone: "eu-1a".into(),
-            ..Locality::default()
-        },
+        locality: Locality::new("", "eu-1a", ""),
         hostname: Some("web-0".into()),
         node: Some("node-1".into()),
         for_zones: Some(["eu-1b".into()].into()),

@@ -13,10 +13,7 @@ use super::{read, value};
 
 fn plain() -> Workload {
     Workload {
-        key: WorkloadKey {
-            namespace: "shop".into(),
-            name: "web-1".into(),
-        },
+        key: WorkloadKey::new("shop".into(), "web-1"),
         cluster: Default::default(),
         network: Default::default(),
         addresses: vec![],
