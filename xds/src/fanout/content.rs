@@ -68,6 +68,8 @@ pub(crate) enum Has {
     Version(Option<Version>),
     /// This, or nothing, or what was in a response that it has rejected.
     Unsure(Option<Item>),
+    /// This, or nothing, after a rejected response that removed it.
+    Perhaps(Item),
 }
 
 impl Has {
@@ -81,7 +83,15 @@ impl Has {
             Self::Nothing => Self::Unsure(None),
             Self::Item(item) => Self::Unsure(Some(item)),
             Self::Version(_) => Self::Version(None),
-            Self::Unsure(item) => Self::Unsure(item),
+            Self::Unsure(_) | Self::Perhaps(_) => self,
+        }
+    }
+
+    /// The same, after a rejected response that removed it.
+    pub(crate) fn perhaps(self) -> Self {
+        match self {
+            Self::Item(item) | Self::Unsure(Some(item)) => Self::Perhaps(item),
+            other => other.unsure(),
         }
     }
 
@@ -90,7 +100,7 @@ impl Has {
         match self {
             Self::Item(item) => Some(item.version),
             Self::Version(version) => *version,
-            Self::Nothing | Self::Unsure(_) => None,
+            Self::Nothing | Self::Unsure(_) | Self::Perhaps(_) => None,
         }
     }
 
@@ -100,7 +110,7 @@ impl Has {
 
     /// Whether it is not sure to be something.
     pub(crate) fn may_be_nothing(&self) -> bool {
-        matches!(self, Self::Nothing | Self::Unsure(None))
+        matches!(self, Self::Nothing | Self::Unsure(None) | Self::Perhaps(_))
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) struct Open {
     pub(super) before: Held,
     /// The clusters that load assignments were sent under before it.
     pub(super) assigned: Option<Arc<Set>>,
+    /// What it changed. If it is a whole state, also what it repeats of those before it that had no answer then.
     pub(super) upserts: Vec<Arc<Segment>>,
     /// Everything that was in it, which is more if it is a whole state.
     pub(super) carried: Vec<Arc<Segment>>,
@@ -220,7 +221,7 @@ impl Channel {
             return Some(rejected);
         }
         // A whole state may repeat what the one before it was rejected for.
-        let explained = !rejected.trial && self.refusals.explain(&rejected.carried);
+        let explained = !rejected.trial && self.refusals.explain(&unaccepted);
         self.refusals.reject(
             self.resource_type,
             &suspects,
@@ -240,16 +241,17 @@ impl Channel {
 
     /// The client holds what it held before, as far as it did not apply what was good of the response.
     fn take_back(&mut self, rejected: &Open) {
+        // What it removed may be gone, whatever else it did to it.
         let mut back = Vec::new();
-        for item in rejected.upserts.iter().flat_map(|s| s.items()) {
-            let before = rejected.before.has(item.name().as_str());
-            let refused = self.refusals.refuses(item);
-            let has = if refused { before } else { before.unsure() };
-            back.push((item.name().clone(), has));
-        }
         for name in &rejected.removed {
             let before = rejected.before.has(name.as_str());
-            back.push((name.clone(), before.unsure()));
+            back.push((name.clone(), before.perhaps()));
+        }
+        for item in rejected.upserts.iter().flat_map(|s| s.items()) {
+            let before = rejected.before.has(item.name().as_str());
+            let sure = rejected.accepted_before(item) || self.refusals.refuses(item);
+            let has = if sure { before } else { before.unsure() };
+            back.push((item.name().clone(), has));
         }
         if self.open.is_empty() {
             self.held = rejected.before.clone();
@@ -282,24 +284,26 @@ impl Open {
 
     /// What it changed and still carried: why it was rejected, unless that was the case before it.
     fn suspects(&self) -> Vec<&Item> {
-        let items = self.upserts.iter().flat_map(|s| s.items());
-        let carried = |item: &&Item| {
-            let mut same = self
-                .carried
-                .iter()
-                .filter_map(|s| s.get(item.name().as_str()));
-            same.any(|i| i.version == item.version)
-        };
-        sorted(items.filter(carried))
+        let mut suspects = self.unaccepted();
+        suspects.retain(|item| {
+            let mut upserts = self.upserts.iter();
+            upserts.any(|s| {
+                s.get(item.name().as_str())
+                    .is_some_and(|i| i.version == item.version)
+            })
+        });
+        suspects
     }
 
     /// What is in it and the client is not known to have accepted: what it may name.
     fn unaccepted(&self) -> Vec<&Item> {
-        let unknown = |item: &&Item| {
-            let before = self.before.has(item.name().as_str());
-            before.version() != Some(item.version)
-        };
-        sorted(self.carried.iter().flat_map(|s| s.items()).filter(unknown))
+        let items = self.carried.iter().flat_map(|s| s.items());
+        sorted(items.filter(|item| !self.accepted_before(item)))
+    }
+
+    /// Whether the client is known to have had this when it came.
+    fn accepted_before(&self, item: &Item) -> bool {
+        self.before.has(item.name().as_str()).version() == Some(item.version)
     }
 }
 

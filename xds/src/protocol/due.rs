@@ -28,11 +28,9 @@ impl Stream {
         let upserts = plan.upserts.iter().flat_map(|s| s.items());
         // A whole state also takes clusters back to what they were before a rejected response.
         let mode = self.mode;
-        let taken_back = plan
-            .after
-            .exceptions
-            .iter()
-            .filter(|e| mode == Mode::Sotw && matches!(e.has, Has::Unsure(Some(_))));
+        let taken_back = plan.after.exceptions.iter().filter(|e| {
+            mode == Mode::Sotw && matches!(e.has, Has::Unsure(Some(_)) | Has::Perhaps(_))
+        });
         let names = upserts
             .map(|item| item.name())
             .chain(taken_back.map(|e| &e.name));

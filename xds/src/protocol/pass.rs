@@ -352,19 +352,27 @@ impl Stream {
     }
 
     /// The response that a plan makes.
-    fn send(&mut self, goal: &Content, plan: Plan, trial: bool, now: Instant) -> Response {
+    fn send(&mut self, goal: &Content, mut plan: Plan, trial: bool, now: Instant) -> Response {
         let resource_type = goal.resource_type;
+        let segments = if self.is_whole(resource_type) {
+            let channel = self.channel(resource_type);
+            let interest = channel.subscription.interest();
+            let whole = sotw::whole(&self.shared, &plan.after, &interest);
+            let repeated = sotw::repeated(channel.open.back(), &plan.upserts, &whole);
+            if !repeated.is_empty() {
+                plan.upserts
+                    .push(self.shared.segment(resource_type, repeated));
+                plan.shared = false;
+            }
+            whole
+        } else {
+            plan.upserts.clone()
+        };
         match resource_type {
             ResourceType::Cluster => self.assignments_are_due(&plan),
             ResourceType::Listener => self.routes_are_due(&plan),
             ResourceType::Endpoint | ResourceType::Route | ResourceType::NameTable => {}
         }
-        let segments = if self.is_whole(resource_type) {
-            let interest = self.channel(resource_type).subscription.interest();
-            sotw::whole(&self.shared, &plan.after, &interest)
-        } else {
-            plan.upserts.clone()
-        };
         self.respond(goal, plan, segments, trial, now)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::report::Refused;
-use crate::fanout::{Item, Segment};
+use crate::fanout::Item;
 use crate::resource::{Name, ResourceType, Version};
 
 /// What is remembered of one type; beyond it the oldest is forgotten, and would be sent once more.
@@ -57,8 +57,8 @@ impl Refusals {
     }
 
     /// Whether it is known why a response with these was rejected.
-    pub(super) fn explain(&self, carried: &[Arc<Segment>]) -> bool {
-        let mut items = carried.iter().flat_map(|s| s.items());
+    pub(super) fn explain(&self, unaccepted: &[&Item]) -> bool {
+        let mut items = unaccepted.iter();
         !self.is_empty() && items.any(|item| self.refuses(item) || self.suspends(item, false))
     }
 

@@ -134,7 +134,7 @@ impl Pins {
         match has {
             Has::Nothing | Has::Unsure(None) => {}
             Has::Version(_) => self.everything = true,
-            Has::Item(item) | Has::Unsure(Some(item)) => {
+            Has::Item(item) | Has::Unsure(Some(item)) | Has::Perhaps(item) => {
                 let uses = &item.resource.uses;
                 self.clusters.extend(uses.clusters.iter().cloned());
                 self.routes.extend(uses.routes.iter().cloned());

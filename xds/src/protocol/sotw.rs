@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use super::channel::Open;
 use super::held::Held;
 use crate::fanout::{Exception, Fanout, Has, Interest, Item, Segment, field, find};
 use crate::resource::{ResourceType, Version};
@@ -41,15 +42,36 @@ pub(super) fn whole(shared: &Fanout, after: &Held, interest: &Interest) -> Vec<A
     vec![shared.segment(content.resource_type, items)]
 }
 
+/// What a whole state has and the `last` one without an answer changed, sorted. That one may be rejected, and no word of it
+/// come when the answer to this one does: then the client has these from this one, which changes them as well.
+pub(super) fn repeated(
+    last: Option<&Open>,
+    upserts: &[Arc<Segment>],
+    whole: &[Arc<Segment>],
+) -> Vec<Item> {
+    let changed = last.iter().flat_map(|open| &open.upserts);
+    let changed = changed.flat_map(|segment| segment.items());
+    let again = changed.filter(|item| get(whole, item).is_some() && get(upserts, item).is_none());
+    let mut items: Vec<Item> = again.cloned().collect();
+    items.sort_by(|a, b| a.name().cmp(b.name()));
+    items
+}
+
 /// The version of what segments have together, which does not depend on how it came about.
 pub(super) fn version(segments: &[Arc<Segment>]) -> Version {
     let digests = segments.iter().map(|s| s.digest());
     Version(digests.fold(0, u64::wrapping_add))
 }
 
+/// The same resource in the same version.
+fn get<'a>(segments: &'a [Arc<Segment>], item: &Item) -> Option<&'a Item> {
+    let mut same = segments.iter().filter_map(|s| s.get(item.name().as_str()));
+    same.find(|same| same.version == item.version)
+}
+
 fn item(exception: &Exception) -> Option<&Item> {
     match &exception.has {
-        Has::Item(item) | Has::Unsure(Some(item)) => Some(item),
+        Has::Item(item) | Has::Unsure(Some(item)) | Has::Perhaps(item) => Some(item),
         Has::Nothing | Has::Version(_) | Has::Unsure(None) => None,
     }
 }

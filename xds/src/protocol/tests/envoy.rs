@@ -275,7 +275,8 @@ impl Envoy {
             initial,
             version: self.versions[t.index()].clone(),
         };
-        if t == CDS && !self.warming.is_empty() {
+        // In the order of what they answer.
+        if t == CDS && !(self.warming.is_empty() && self.paused.is_empty()) {
             if self.mode == Mode::Sotw {
                 // Only the last one counts.
                 self.paused.clear();

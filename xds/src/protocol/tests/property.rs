@@ -274,13 +274,18 @@ impl Run {
         }
     }
 
-    /// Until nothing moves, however long that takes.
     fn quiet(&mut self) {
-        for _ in 0..5_000 {
+        self.rest();
+        self.check_state();
+    }
+
+    /// Until nothing moves, however long that takes.
+    fn rest(&mut self) {
+        for _ in 0..2_000 {
             let moved = self.deliver() | self.answer();
             if !moved {
                 let Some(deadline) = self.stream.deadline() else {
-                    return self.check_state();
+                    return;
                 };
                 self.now = self.now.max(deadline);
                 self.poll();
@@ -293,12 +298,7 @@ impl Run {
     fn check_state(&mut self) {
         self.publish();
         assert!(self.envoy.to_server.is_empty());
-        while self.deliver() | self.answer() {}
-        while let Some(deadline) = self.stream.deadline() {
-            self.now = self.now.max(deadline);
-            self.poll();
-            while self.deliver() | self.answer() {}
-        }
+        self.rest();
         let report = self.stream.report();
         assert_eq!(report.target, report.newest);
         assert!(self.envoy.warming.is_empty(), "{:?}", self.envoy);
@@ -438,4 +438,52 @@ fn a_rejection_that_comes_late_takes_no_endpoints_back() {
             run(mode, true, named, &events);
         }
     }
+}
+
+#[test]
+fn a_cluster_that_a_second_whole_state_repeats_gets_its_assignment() {
+    let events = [
+        Event::Change(0, 5, 1, [0, 0]),
+        Event::Quiet,
+        Event::Change(0, 5, 2, [0, 0]),
+        Event::Change(0, 1, BAD, [0, 0]),
+        Event::Cut,
+        Event::Change(0, 1, 1, [0, 0]),
+        Event::ToServer(1),
+        Event::Change(0, 0, 0, [0, 0]),
+        Event::ToServer(1),
+        Event::Wait(5_000),
+        Event::Publish,
+    ];
+    run(Mode::Sotw, true, false, &events);
+}
+
+#[test]
+fn what_a_second_whole_state_was_accepted_with_explains_no_rejection() {
+    let events = [
+        Event::Change(0, 4, BAD, [0, 0]),
+        Event::Change(0, 0, 1, [0, 0]),
+        Event::Publish,
+        Event::Change(0, 4, 0, [0, 0]),
+        Event::ToServer(1),
+        Event::Publish,
+        Event::Change(0, 1, BAD, [0, 0]),
+        Event::Wait(5_000),
+    ];
+    run(Mode::Sotw, true, false, &events);
+}
+
+#[test]
+fn what_a_rejected_whole_state_took_away_is_new() {
+    let events = [
+        Event::Change(0, 0, 1, [0, 0]),
+        Event::Quiet,
+        Event::Service(0, 0),
+        Event::Change(0, 1, BAD, [0, 0]),
+        Event::Publish,
+        Event::Service(0, 1),
+        Event::Wait(5_000),
+        Event::Publish,
+    ];
+    run(Mode::Sotw, true, true, &events);
 }

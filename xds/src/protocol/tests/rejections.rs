@@ -220,3 +220,37 @@ fn what_a_whole_state_takes_back_makes_assignments_due() {
     s.nack(CDS, "no");
     s.sent(&["cds +b2", "eds +b1"]);
 }
+
+#[test]
+fn what_a_second_whole_state_repeats_is_its_own() {
+    // Before the first is answered, the second comes. The client could not read the first, and has all of `b2` from the second.
+    let start = || {
+        let mut s = Script::ready(SOTW, World::new("b1", "b1", "", ""));
+        s.start("b", "");
+        s.change(|w| w.put(CDS, "a9 b2"), &["cds +a9 +b2", "eds +b1"]);
+        s.ack(EDS);
+        s.wait(5.0);
+        let first = s.last(CDS);
+        s.change(|w| w.put(CDS, "a1"), &["cds +a1 +b2", "eds +b1"]);
+        s.ack(EDS);
+        (s, first.nonce)
+    };
+    // It says so.
+    let (mut s, first) = start();
+    s.sotw_with(CDS, &first, Some("no"), "");
+    s.sent(&[]);
+    s.ack(CDS);
+    s.sent(&[]);
+    assert_eq!(refused(&s), []);
+    // It does not, as it waits for the assignment before it answers.
+    let (mut s, _) = start();
+    s.ack(CDS);
+    s.sent(&[]);
+    // What it accepted in the first is not suspected in the second.
+    let (mut s, first) = start();
+    s.sotw_with(CDS, &first, None, "");
+    s.sent(&[]);
+    s.nack(CDS, "no");
+    s.sent(&[]);
+    assert_eq!(refused(&s), [("a".to_owned(), "no".into())]);
+}
