@@ -109,15 +109,21 @@ pub struct Tx {
 
 impl Tx {
     /// States `set` as a whole: what is not in `all`, and not [rejected](Tx::reject) in this transaction, is gone.
-    pub fn replace(&mut self, set: SetId, all: Vec<Object>) {
+    pub fn replace<O: Into<Arc<Object>>>(&mut self, set: SetId, all: Vec<O>) {
+        let all = all.into_iter().map(Into::into).collect();
         self.transaction.ops.push(Op::Replace(set, all));
     }
 
+    /// States that `set` is empty.
+    pub fn clear(&mut self, set: SetId) {
+        self.transaction.ops.push(Op::Replace(set, Vec::new()));
+    }
+
     /// Adds `object` to `set`, or changes it there.
-    pub fn put(&mut self, set: &SetId, object: Object) {
+    pub fn put(&mut self, set: &SetId, object: impl Into<Arc<Object>>) {
         self.transaction
             .ops
-            .push(Op::Put(set.clone(), Box::new(object)));
+            .push(Op::Put(set.clone(), object.into()));
     }
 
     /// Removes the object from `set`.
@@ -289,8 +295,8 @@ pub(crate) struct Doubt {
 /// One operation on a set.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Replace(SetId, Vec<Object>),
-    Put(SetId, Box<Object>),
+    Replace(SetId, Vec<Arc<Object>>),
+    Put(SetId, Arc<Object>),
     Delete(SetId, ObjectKey),
     Readable(SetId),
     Reject(SetId, Option<ObjectKey>, Origin, Vec<Problem>),

@@ -198,9 +198,9 @@ impl Catalog {
         self.removed.retain(|name| !names.contains_key(name));
         self.removed.extend(lost);
         let mut tx = self.shared.updates.begin();
-        tx.replace(set.clone(), Vec::new());
+        tx.clear(set.clone());
         for name in &self.removed {
-            tx.replace(set_of(name), Vec::new());
+            tx.clear(set_of(name));
         }
         if let Some(why) = doubt {
             tx.doubtful(why);

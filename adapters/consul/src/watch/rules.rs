@@ -93,14 +93,14 @@ impl Watch {
             .partition(|key| hidden.contains(&Readable::Key((*key).clone())));
         let domain: Arc<str> = self.shared.naming.suffix().into();
         let mut tx = self.shared.updates.begin();
-        tx.replace(set.clone(), Vec::new());
+        tx.clear(set.clone());
         for (key, pair) in &found {
             if self.known.get(*key) != Some(&pair.modify_index) {
                 state_key(&mut tx, pair, &domain);
             }
         }
         for key in gone {
-            tx.replace(set_of(key), Vec::new());
+            tx.clear(set_of(key));
         }
         if let Some(why) = doubt {
             tx.doubtful(why);
@@ -109,7 +109,7 @@ impl Watch {
         if !hidden.is_empty() {
             let mut tx = self.shared.updates.begin();
             for key in &hidden_keys {
-                tx.replace(set_of(key), Vec::new());
+                tx.clear(set_of(key));
             }
             tx.doubtful_until_confirmed(rights::why(&hidden));
             tx.commit().await?;
@@ -129,7 +129,7 @@ fn state_key(tx: &mut Tx, pair: &KvPair, domain: &Arc<str>) {
     let mut reading = match std::str::from_utf8(&pair.value) {
         Ok(text) => Reading::of(&pair.key, text),
         Err(error) => {
-            tx.replace(set.clone(), Vec::new());
+            tx.clear(set.clone());
             let problem = Problem::error("", format!("it is no text: {error}"));
             let at = Origin::new(pair.key.as_str());
             tx.reject(&set, None, at, vec![problem]);

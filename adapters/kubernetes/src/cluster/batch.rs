@@ -60,7 +60,7 @@ impl<'a> Batch<'a> {
                     if !warnings.is_empty() {
                         said.push((key, object.origin.clone(), warnings));
                     }
-                    objects.push(*object);
+                    objects.push(object);
                 }
                 Means::Bad(origin, problems) => said.push((key, origin, problems)),
                 Means::Nothing => {}
@@ -86,7 +86,7 @@ impl<'a> Batch<'a> {
                 self.deleted.remove(&(set.clone(), key.clone()));
                 let origin = object.origin.clone();
                 let tx = self.tx(set);
-                tx.put(set, *object);
+                tx.put(set, object);
                 if !warnings.is_empty() {
                     tx.reject(set, Some(key.clone()), origin, warnings);
                 }

@@ -30,7 +30,7 @@ pub(super) struct Converted {
 #[derive(Debug)]
 pub(super) enum Means {
     /// Its value, and what its author should look at.
-    Good(Box<Object>, Vec<Problem>),
+    Good(Arc<Object>, Vec<Problem>),
     /// It cannot be used, and why not.
     Bad(Origin, Vec<Problem>),
     /// It means nothing to the mesh as it stands.
@@ -159,7 +159,7 @@ impl Converter {
                     origin,
                     value,
                 };
-                Means::Good(Box::new(object), warnings)
+                Means::Good(Arc::new(object), warnings)
             }
         };
         converted

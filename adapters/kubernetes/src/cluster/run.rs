@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
         for one in dropped.into_values() {
             one.task.abort();
             let mut tx = self.updates.begin();
-            tx.replace(one.set, Vec::new());
+            tx.clear(one.set);
             tx.commit().await?;
         }
         for (kind, namespace) in wanted {

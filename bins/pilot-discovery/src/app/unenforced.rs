@@ -133,7 +133,7 @@ mod tests {
         assert!(!readiness.is_ready());
 
         let mut tx = updates.begin();
-        tx.replace(set, vec![]);
+        tx.clear(set);
         tx.commit().await.unwrap();
         readiness.ready().await;
         assert_eq!(readiness.pending(), []);

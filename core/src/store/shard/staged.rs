@@ -59,7 +59,7 @@ pub(super) fn stage(transaction: Transaction, checks: &[RuleCheck]) -> BTreeMap<
             Op::Put(set, object) => {
                 let staged = sets.entry(set).or_default();
                 staged.entries.remove(&object.meta.key);
-                staged.state(*object, checks);
+                staged.state(object, checks);
             }
             Op::Delete(set, key) => {
                 let entry = Entry {
@@ -104,7 +104,7 @@ fn all_problems(meta: &Meta, rule: &RuleSpec, checks: &[RuleCheck]) -> Vec<Probl
 
 impl Staged {
     /// Takes an object that the set holds. Of two of one name the older counts, or else the first.
-    fn state(&mut self, object: Object, checks: &[RuleCheck]) {
+    fn state(&mut self, object: Arc<Object>, checks: &[RuleCheck]) {
         let problems = match &object.value {
             Value::Rule(rule) => all_problems(&object.meta, rule, checks),
             _ => Vec::new(),
@@ -115,7 +115,7 @@ impl Staged {
         };
         if is_fatal(&problems) {
             entry.rejected = Some(Rejection {
-                at: object.origin,
+                at: object.origin.clone(),
                 problems,
             });
             return;
@@ -123,13 +123,13 @@ impl Staged {
         let again = match &mut entry.good {
             None => None,
             Some(first) if first.object.meta.created <= object.meta.created => {
-                first.again = Some(object.origin);
+                first.again = Some(object.origin.clone());
                 return;
             }
             Some(first) => Some(first.object.origin.clone()),
         };
         entry.good = Some(Good {
-            object: Arc::new(object),
+            object,
             warnings: problems,
             again,
         });

@@ -173,7 +173,7 @@ async fn moving_between_sets_is_no_loss() {
     let updates = running.registry("a");
     replace(&updates, "one", services(20)).await;
     let mut tx = updates.begin();
-    tx.replace(SetId::new("one"), vec![]);
+    tx.clear(SetId::new("one"));
     tx.replace(SetId::new("two"), services(20));
     tx.commit().await.unwrap();
     assert_eq!((count(&running).await, held(&running).await), (20, None));

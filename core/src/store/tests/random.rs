@@ -300,7 +300,10 @@ fn transaction(step: &Step) -> Option<Transaction> {
             rejected,
             unreadable,
         } => {
-            let mut ops = vec![Op::Replace(id(set), objects.clone())];
+            let mut ops = vec![Op::Replace(
+                id(set),
+                objects.iter().cloned().map(Arc::new).collect(),
+            )];
             ops.extend(
                 rejected
                     .iter()
@@ -312,7 +315,7 @@ fn transaction(step: &Step) -> Option<Transaction> {
         Step::Change { set, put, deleted } => {
             let put = put
                 .iter()
-                .map(|object| Op::Put(id(set), Box::new(object.clone())));
+                .map(|object| Op::Put(id(set), Arc::new(object.clone())));
             put.chain(deleted.iter().map(|key| Op::Delete(id(set), key.clone())))
                 .collect()
         }

@@ -203,7 +203,7 @@ async fn a_scrape_tells_what_changes_have_done() {
     drop(attached);
 
     let mut tx = world.updates.begin();
-    tx.replace(SetId::new("all"), Vec::new());
+    tx.clear(SetId::new("all"));
     tx.doubtful("the list is empty".to_owned());
     tx.commit().await.unwrap();
     world

@@ -58,8 +58,8 @@ fn a_rule_is_kept_with_its_metadata() {
         labels,
         annotations,
         ..
-    } = object.meta;
-    assert_eq!(generation, 3);
+    } = &object.meta;
+    assert_eq!(*generation, 3);
     assert_eq!(created.unwrap().to_string(), "2026-01-31T12:00:00Z");
     assert_eq!(domain.as_deref(), Some("shop.svc.cluster.local"));
     assert_eq!(labels.get("a"), Some("b"));
@@ -103,7 +103,7 @@ fn a_service_gets_its_name_from_the_cluster() {
     let Means::Good(object, _) = converted.means else {
         panic!("{converted:?}");
     };
-    let Value::Service(service) = object.value else {
+    let Value::Service(service) = &object.value else {
         panic!("no service");
     };
     assert_eq!(
