@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pilothouse_core::model::{Labels, NamespaceName};
+use pilothouse_core::model::{Labels, Last, NamespaceName};
 use pilothouse_core::registry::{self, Meta, Object, ObjectKey, Origin, Problem, Value};
 use pilothouse_core::rules::{RuleSpec, Unreadable};
 use pilothouse_manifests::kubernetes::{self, Names, Said};
@@ -63,8 +63,8 @@ pub(super) struct Converter {
     place: Option<Arc<Place>>,
     /// Names of namespaces, with what completes short names there: most objects share theirs.
     known: Mutex<BTreeMap<Box<str>, Named>>,
-    /// The labels of the object before: those that one owner makes come one after the other, with the same.
-    last: Mutex<Labels>,
+    /// The objects that one owner makes come one after the other, with the same labels.
+    labels: Last<Labels>,
 }
 
 impl Converter {
@@ -93,7 +93,7 @@ impl Converter {
             names,
             selected,
             known: Mutex::default(),
-            last: Mutex::default(),
+            labels: Last::default(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Converter {
         let (_, domain) = self.namespace(&raw.metadata.namespace);
         let mut meta = Meta {
             key,
-            labels: self.labels(raw.metadata.labels),
+            labels: self.labels.share(raw.metadata.labels.into()),
             annotations: raw.metadata.annotations.into(),
             generation: raw.metadata.generation,
             created: raw.metadata.created,
@@ -182,15 +182,6 @@ impl Converter {
     fn origin(&self, key: &ObjectKey, version: &str) -> Origin {
         let cluster = &self.cluster;
         Origin::new(format!("Kubernetes/{cluster} {key}@{version}"))
-    }
-
-    fn labels(&self, written: BTreeMap<String, String>) -> Labels {
-        let labels = Labels::from(written);
-        let mut last = self.last.lock();
-        if *last != labels {
-            *last = labels;
-        }
-        last.clone()
     }
 
     /// A namespace's name, and what completes short names there.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pilothouse_core::model::{ClusterId, Host, ServiceKey, Texts};
+use pilothouse_core::model::{ByName, ClusterId, Host, Last, ServiceKey, Texts};
 use pilothouse_core::registry::{Meta, Problem};
 
 /// The names of one cluster.
@@ -15,6 +15,8 @@ pub struct Names {
     pub cluster: ClusterId,
     /// What many of its objects say alike.
     texts: Texts,
+    /// The ports of the pods of one owner, which come one after the other.
+    pub(super) ports: Arc<Last<ByName<u16>>>,
 }
 
 impl Names {
@@ -24,6 +26,7 @@ impl Names {
             domain: domain.into(),
             cluster: ClusterId::default(),
             texts: Texts::default(),
+            ports: Arc::default(),
         }
     }
 

@@ -95,6 +95,7 @@ pub(super) fn read(meta: &Meta, written: &Written<'_>, names: &Names) -> Said {
         "" => DEFAULT_ACCOUNT,
         named => named,
     };
+    let ports = ports::of_containers(spec.listening().flat_map(Container::ports));
     Said::value(Value::from(Workload {
         key: WorkloadKey::new(meta.key.namespace.clone(), Arc::clone(&meta.key.name)),
         cluster: names.cluster.clone(),
@@ -104,7 +105,7 @@ pub(super) fn read(meta: &Meta, written: &Written<'_>, names: &Names) -> Said {
         locality: topology::of_pod(&meta.labels),
         identity: None,
         service_account: names.present(account),
-        ports: ports::of_containers(spec.listening().flat_map(Container::ports)),
+        ports: names.ports.share(ports),
         weight: 1,
         health: if metadata.deletion_timestamp.is_some() {
             Health::Terminating
