@@ -116,14 +116,7 @@ fn gateways_of<'a>(
     scene: &Scene<'a>,
     rule: &VirtualService,
 ) -> Vec<(&'a crate::rules::resolve::Gateway, String)> {
-    let named = rule.gateways.iter().filter_map(|one| match one {
-        GatewayRef::Mesh => None,
-        GatewayRef::Named { namespace, name } => Some(ObjectKey::new(
-            crate::registry::Kind::new("Gateway"),
-            namespace.clone(),
-            name.clone(),
-        )),
-    });
+    let named = rule.gateways.iter().filter_map(GatewayRef::key);
     named
         .filter_map(|key| {
             let rule = scene.mesh.rule(&key)?;

@@ -3,8 +3,7 @@
 use super::scene::{Scene, shown};
 use super::{Code, Finding};
 use crate::model::{Protocol, Service};
-use crate::registry::{Kind, ObjectKey};
-use crate::rules::resolve::{GatewayRef, HttpAction, Target, VirtualService};
+use crate::rules::resolve::{HttpAction, Target, VirtualService};
 
 const MISSING: Code = Code::ReferencedResourceNotFound;
 
@@ -13,12 +12,11 @@ pub(super) fn gateways(scene: &Scene<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for rule in &scene.virtual_services {
         for named in rule.gateways.iter() {
-            let GatewayRef::Named { namespace, name } = named else {
+            let Some(key) = named.key() else {
                 continue;
             };
-            let key = ObjectKey::new(Kind::new("Gateway"), namespace.clone(), name.clone());
             if scene.mesh.rule(&key).is_none() {
-                let what = format!("there is no Gateway {namespace}/{name}");
+                let what = format!("there is no {key}");
                 findings.push(Finding::new(MISSING, &rule.key, "spec.gateways", what));
             }
         }
@@ -26,13 +24,9 @@ pub(super) fn gateways(scene: &Scene<'_>) -> Vec<Finding> {
             let HttpAction::Delegate(to) = &route.action else {
                 continue;
             };
-            let key = ObjectKey::new(
-                Kind::new("VirtualService"),
-                to.namespace.clone(),
-                to.name.clone(),
-            );
+            let key = to.key();
             if scene.mesh.rule(&key).is_none() {
-                let what = format!("there is no VirtualService {}/{}", to.namespace, to.name);
+                let what = format!("there is no {key}");
                 let path = format!("{}.delegate", route.place.field);
                 findings.push(Finding::new(MISSING, &rule.key, path, what));
             }

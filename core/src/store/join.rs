@@ -135,29 +135,22 @@ impl Join {
 
     /// Replaces the settings.
     pub(super) fn configure(&mut self, config: Arc<MeshConfig>) {
-        let before = self.mesh.config();
-        if **before == *config {
+        let before = Arc::clone(self.mesh.config());
+        if before == config {
             return;
         }
         if before.trust_domain != config.trust_domain {
             let rules = self.mesh.rules().map(|rule| rule.meta.key.clone());
             self.due.rules.extend(rules);
+            self.workloads_have_moved(|workload| {
+                workload.identity.is_none() && workload.service_account.is_some()
+            });
         }
         if before.cluster_local != config.cluster_local {
             let services = self.mesh.services().map(|service| service.key.clone());
             self.due.endpoints.extend(services);
         }
-        let before = Arc::clone(before);
         self.mesh.set_config(config);
-        if before.trust_domain != self.mesh.config().trust_domain {
-            let by_account = self.mesh.workloads().filter(|workload| {
-                workload.identity.is_none() && workload.service_account.is_some()
-            });
-            let by_account: Vec<_> = by_account.cloned().collect();
-            by_account
-                .iter()
-                .for_each(|workload| self.workload_has_moved(workload));
-        }
         self.report_all_routing(&before);
         self.note_all_ingresses(&before);
         self.touched.config = true;

@@ -11,17 +11,11 @@ use pilothouse_tests::wait::eventually;
 use serde_json::json;
 
 use super::app::{App, says};
-use super::mesh::{Capture, Ground, possible};
+use super::mesh::{Ground, REDIRECT, possible};
 use crate::world::SOON;
 
 /// Where Envoy connects to the application from.
 const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
-const REDIRECT: Capture<'_> = Capture {
-    mode: "REDIRECT",
-    dual: false,
-    user: User::Proxy,
-    flags: &[],
-};
 
 #[tokio::test]
 async fn sidecars_on_plain_machines_find_their_services() {

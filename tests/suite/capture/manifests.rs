@@ -2,17 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use pilothouse_tests::netns::User;
-
 use super::app::{App, says};
-use super::mesh::{Capture, Ground, possible};
-
-const REDIRECT: Capture<'_> = Capture {
-    mode: "REDIRECT",
-    dual: false,
-    user: User::Proxy,
-    flags: &[],
-};
+use super::mesh::{Ground, REDIRECT, possible};
 
 /// A service with a virtual address and a slice, a headless one that selects a pod, another name of the first, and the pods of
 /// `server` and `client`.

@@ -55,6 +55,14 @@ pub(crate) struct Capture<'a> {
     pub(crate) flags: &'a [&'a str],
 }
 
+/// What most machines do: IPv4 is redirected, and Envoy runs as its own user.
+pub(crate) const REDIRECT: Capture<'_> = Capture {
+    mode: "REDIRECT",
+    dual: false,
+    user: User::Proxy,
+    flags: &[],
+};
+
 /// A machine whose traffic is captured.
 #[derive(Debug)]
 pub(crate) struct Pod {

@@ -5,14 +5,7 @@ use std::net::Ipv4Addr;
 use pilothouse_tests::netns::User;
 
 use super::app::{App, says};
-use super::mesh::{Capture, Ground, possible};
-
-const REDIRECT: Capture<'_> = Capture {
-    mode: "REDIRECT",
-    dual: false,
-    user: User::Proxy,
-    flags: &[],
-};
+use super::mesh::{Capture, Ground, REDIRECT, possible};
 
 /// Services at `server`: one with a virtual address, one without.
 fn manifests(server: Ipv4Addr) -> String {

@@ -7,8 +7,9 @@ use pilothouse_tests::consul::{Binary, Cluster};
 use pilothouse_tests::wait::eventually;
 use serde_json::json;
 
-use super::ground::{PORT, REDIRECT, Setting, possible};
+use super::ground::{PORT, Setting, possible};
 use crate::capture::app::{App, says};
+use crate::capture::mesh::REDIRECT;
 use crate::world::{SOON, Scratch};
 
 /// Where Envoy connects to the application behind it from.

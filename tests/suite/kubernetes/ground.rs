@@ -8,27 +8,20 @@ use anyhow::{Context, ensure};
 use pilothouse_tests::backend::Backend;
 use pilothouse_tests::kube::KubeCluster;
 use pilothouse_tests::kube::objects::Pod as PodObject;
-use pilothouse_tests::netns::{Forward, Machine, User};
+use pilothouse_tests::netns::{Forward, Machine};
 use pilothouse_tests::traffic::{Target, Traffic};
 use pilothouse_tests::wait::eventually;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::crds;
-use crate::capture::mesh::{Capture, Ground, Mesh, Pod};
+use crate::capture::mesh::{Ground, Mesh, Pod, REDIRECT};
 use crate::world::SOON;
 
 /// The namespace of everything.
 pub(super) const SHOP: &str = "shop";
 /// The port that applications listen on.
 pub(super) const PORT: u16 = 8080;
-
-pub(super) const REDIRECT: Capture<'_> = Capture {
-    mode: "REDIRECT",
-    dual: false,
-    user: User::Proxy,
-    flags: &[],
-};
 
 /// See the [module](self).
 pub(super) struct Setting {

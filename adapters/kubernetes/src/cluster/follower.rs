@@ -25,7 +25,7 @@ pub(super) enum News {
     /// This is all there is.
     Listed(Vec<Converted>),
     /// An object is new, or changed.
-    Applied(Box<Converted>),
+    Applied(Converted),
     /// An object is gone.
     Deleted(ObjectKey),
     /// The cluster has no such kind.
@@ -137,7 +137,7 @@ impl Follower {
         while let Some(event) = events.next().await {
             let news = match event {
                 Event::Listed(all) => News::Listed(all),
-                Event::Applied(object) => News::Applied(Box::new(object)),
+                Event::Applied(object) => News::Applied(object),
                 Event::Deleted(metadata) => News::Deleted(keys.key(&metadata)),
                 Event::Absent if self.kind.is_built_in() => {
                     let what = format!(

@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
             match news {
                 News::Listed(all) => batch.list(one, all).await?,
                 News::Absent => batch.list(one, Vec::new()).await?,
-                News::Applied(object) => batch.put(one, *object).await?,
+                News::Applied(object) => batch.put(one, object).await?,
                 News::Deleted(key) => batch.delete(one, key),
                 News::Recovered => batch.recovered(one),
                 News::Failing(why) => batch.failing(one, &why).await?,

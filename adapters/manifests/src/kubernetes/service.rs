@@ -19,12 +19,13 @@ const ACCOUNTS: &str = "alpha.istio.io/canonical-serviceaccounts";
 /// What `spec.trafficDistribution` says, where that is not there.
 const DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
 
-/// What is read of its annotations.
 /// By which a service asks for hints, and how it was called before.
 const TOPOLOGY: [&str; 2] = [
     "service.kubernetes.io/topology-mode",
     "service.kubernetes.io/topology-aware-hints",
 ];
+
+/// What is read of its annotations.
 pub(super) const ANNOTATIONS: [&str; 5] =
     [EXPORT_TO, ACCOUNTS, DISTRIBUTION, TOPOLOGY[0], TOPOLOGY[1]];
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::virtuals::{key, sees_as, virtual_service};
+use super::virtuals::{sees_as, virtual_service};
 use crate::mesh::Mesh;
 use crate::registry::Problem;
 use crate::rules::resolve::{DelegateRef, HttpAction, HttpRoute, VirtualService, delegated};
@@ -35,7 +35,7 @@ pub(super) fn routes(mesh: &Mesh, rule: &VirtualService) -> (Vec<Arc<HttpRoute>>
                 problems.push(Problem::warning(&at, what).hint(hint));
             }),
             Err((what, hint)) => {
-                let what = format!("{} {what}: the route is left out", key(to));
+                let what = format!("{} {what}: the route is left out", to.key());
                 problems.push(Problem::warning(at, what).hint(hint));
             }
         }
@@ -54,7 +54,7 @@ fn find<'a>(
     root: &VirtualService,
     to: &DelegateRef,
 ) -> Result<&'a Arc<VirtualService>, (&'static str, &'static str)> {
-    let rule = mesh.rule(&key(to)).and_then(virtual_service);
+    let rule = mesh.rule(&to.key()).and_then(virtual_service);
     let Some(rule) = rule else {
         return Err(("does not exist", "create it, or correct the name"));
     };

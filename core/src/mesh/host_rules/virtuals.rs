@@ -9,9 +9,9 @@ use rpds::RedBlackTreeMapSync as Map;
 use super::{Names, delegates, sees, unique};
 use crate::mesh::{Mesh, Rule};
 use crate::model::NamespaceName;
-use crate::registry::{Kind, ObjectKey};
+use crate::registry::ObjectKey;
 use crate::rules::Resolved;
-use crate::rules::resolve::{DelegateRef, GatewayRef, HttpAction, VirtualService};
+use crate::rules::resolve::{GatewayRef, HttpAction, VirtualService};
 
 const KIND: &str = "VirtualService";
 
@@ -136,11 +136,6 @@ pub(super) fn virtual_service(rule: &Arc<Rule>) -> Option<&Arc<VirtualService>> 
         Some(Resolved::Virtual(rule)) => Some(rule),
         _ => None,
     }
-}
-
-/// The identity of the rule that is delegated to.
-pub(super) fn key(to: &DelegateRef) -> ObjectKey {
-    ObjectKey::new(Kind::new(KIND), to.namespace.clone(), to.name.clone())
 }
 
 fn age(rule: &Rule) -> Age {

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::service_entry::visibility;
 use crate::model::{Host, NamespaceName, Visibility};
-use crate::registry::{Meta, ObjectKey};
+use crate::registry::{Kind, Meta, ObjectKey};
 use crate::rules::spec;
 pub(crate) use codes::{bytes, grpc_status};
 pub(crate) use delegate::delegated;
@@ -63,6 +63,19 @@ pub enum GatewayRef {
         /// Its name.
         name: Arc<str>,
     },
+}
+
+impl GatewayRef {
+    /// The identity of the `Gateway`; `None` for sidecars.
+    pub fn key(&self) -> Option<ObjectKey> {
+        match self {
+            Self::Mesh => None,
+            Self::Named { namespace, name } => {
+                let kind = Kind::new("Gateway");
+                Some(ObjectKey::new(kind, namespace.clone(), Arc::clone(name)))
+            }
+        }
+    }
 }
 
 /// A part of a rule: it is named to authors.

@@ -64,10 +64,9 @@ impl Join {
                 .map(|node| (cluster.clone(), Arc::clone(node)));
             id.is_some_and(|id| due.contains(&id))
         };
-        let workloads = self.mesh.workloads().filter(|workload| {
+        self.workloads_have_moved(|workload| {
             workload.locality.region.is_empty() && on(&workload.cluster, &workload.node)
         });
-        let workloads: Vec<_> = workloads.cloned().collect();
         let services = self.mesh.services().filter(|service| {
             let endpoints = self.mesh.endpoints(&service.key).into_iter();
             endpoints
@@ -75,9 +74,6 @@ impl Join {
                 .any(|endpoint| on(&endpoint.cluster, &endpoint.node))
         });
         let services: BTreeSet<_> = services.map(|service| service.key.clone()).collect();
-        workloads
-            .iter()
-            .for_each(|workload| self.workload_has_moved(workload));
         self.due.endpoints.extend(services);
     }
 }

@@ -150,11 +150,15 @@ impl Join {
         self.touched.workloads.insert((**id).clone());
     }
 
-    /// What follows from others about a workload (see [`Mesh::locality_of`](crate::mesh::Mesh::locality_of)) has changed.
-    pub(super) fn workload_has_moved(&mut self, workload: &Workload) {
-        let id = (workload.cluster.clone(), workload.key.clone());
-        self.touched.workloads.insert(id);
-        self.readers_are_due(workload);
+    /// What follows from others about these workloads (see [`Mesh::locality_of`](crate::mesh::Mesh::locality_of)) has changed.
+    pub(super) fn workloads_have_moved(&mut self, which: impl Fn(&Workload) -> bool) {
+        let all = self.mesh.workloads().filter(|workload| which(workload));
+        let moved: Vec<_> = all.cloned().collect();
+        for workload in moved {
+            let id = (workload.cluster.clone(), workload.key.clone());
+            self.touched.workloads.insert(id);
+            self.readers_are_due(&workload);
+        }
     }
 
     /// The services that select a workload, or have an endpoint where it is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{GatewayRef, Place, Target};
 use crate::model::{Labels, NamespaceName};
+use crate::registry::{Kind, ObjectKey};
 use crate::rules::spec::Double;
 
 /// What becomes of requests of one kind.
@@ -145,6 +146,14 @@ pub struct DelegateRef {
     pub namespace: NamespaceName,
     /// Its name.
     pub name: Arc<str>,
+}
+
+impl DelegateRef {
+    /// The identity of the `VirtualService`.
+    pub fn key(&self) -> ObjectKey {
+        let kind = Kind::new("VirtualService");
+        ObjectKey::new(kind, self.namespace.clone(), Arc::clone(&self.name))
+    }
 }
 
 /// Where clients are sent.
